@@ -312,6 +312,7 @@ def _component(
         tags=own.tags or outer.tags,
         timeout_ms=round((own.timeout or outer.timeout) * 1000),
         lost_limit=own.lost_limit,
+        retry=outer.retry if own.retry is None else own.retry,
         metadata=_plain_metadata({**outer.metadata, **own.metadata}),
     )
     _check(spec)

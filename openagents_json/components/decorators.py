@@ -36,6 +36,7 @@ class Declaration:
     effect: str | None = None
     timeout: float = 0.0
     lost_limit: int = 3
+    retry: dict[str, Any] | None = None
     shared: bool = False
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class Options(TypedDict, total=False):
     effect: Effect | None
     timeout: float
     lost_limit: int
+    retry: Mapping[str, Any] | None
     tags: Sequence[str]
     metadata: Mapping[str, Any]
 
@@ -112,6 +114,8 @@ def _declare(
         if key not in ("metadata", "config", "agent_name")
     }
     members["tags"] = tuple(members.get("tags", ()))
+    if members.get("retry") is not None:
+        members["retry"] = _plain(members["retry"])
     metadata = dict(options.get("metadata") or {})
     if "config" in options:
         metadata["config"] = options["config"]
@@ -125,6 +129,32 @@ def _declare(
         return thing
 
     return note
+
+
+def _plain(retry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a retry as a step of a document has it."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in retry.items()
+    }
+
+
+def _wrong_retry(retry: Any) -> str:
+    """Say what is wrong with a retry, empty when nothing is; it is what `retry` of a step may be."""
+    if not isinstance(retry, Mapping):
+        return 'is no mapping, as {"max_retries": 2}'
+    from jsonschema import Draft202012Validator
+
+    from openagents_json.workflow.language.steps import Retry
+
+    schema = Retry.json_schema()
+    options = schema["properties"]
+    for key in retry:
+        if key not in options:
+            return f"has an unknown {key!r}; {_nearest(key, options)}"
+    for error in Draft202012Validator(schema).iter_errors(_plain(retry)):
+        return f"is wrong at {'.'.join(map(str, error.path))}: {error.message}"
+    return ""
 
 
 def _check(kind: str, options: Mapping[str, Any]) -> None:
@@ -155,6 +185,8 @@ def _wrong(key: str, value: Any) -> str:
     if key == "effect" and value is not None and value not in EFFECTS:
         likely = str(value).lower().replace("-", "_")
         return f"is no effect; {_nearest(likely, EFFECTS)}"
+    if key == "retry" and value is not None:
+        return _wrong_retry(value)
     rule = _RULES.get(key)
     if rule is None:
         return ""

@@ -30,7 +30,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
-    """A component as data; `inputs` None means that it takes anything, `queue` is the worker type that runs it."""
+    """A component as data; `inputs` None means that it takes anything, `queue` is the worker type that runs it.
+
+    `timeout_ms` and `retry`, which is as a step's, hold for steps that say nothing of them.
+    """
 
     name: str
     version: str = "0.1.0"
@@ -44,6 +47,7 @@ class ComponentSpec:
     tags: tuple[str, ...] = ()
     timeout_ms: int = 0
     lost_limit: int = 3
+    retry: Mapping[str, Json] | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
 

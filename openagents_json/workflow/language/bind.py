@@ -39,7 +39,7 @@ def bind_checked(checked: Checked, catalog: Catalog) -> Definition:
 
 
 def _binding(spec: ComponentSpec) -> dict[str, Json]:
-    return {
+    binding: dict[str, Json] = {
         "component": spec.name,
         "version": spec.version,
         "kind": spec.kind,
@@ -49,3 +49,7 @@ def _binding(spec: ComponentSpec) -> dict[str, Json]:
         "timeout_ms": spec.timeout_ms,
         "lost_limit": spec.lost_limit,
     }
+    # Only where there is one: the hashes of all other definitions stay as they were.
+    if spec.retry is not None:
+        binding["retry"] = dict(spec.retry)
+    return binding

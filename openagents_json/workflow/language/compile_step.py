@@ -60,7 +60,7 @@ def compile_step(
         priority=int(model.priority),
         join=join,
         cancel_rest=cancel_rest,
-        retry=_retry(model.retry),
+        retry=_retry(_retry_of(model, binding)),
         timeouts=_timeouts(model, binding),
         on_error=templates.handlers(),
         effect=model.effect or binding.get("effect") or "idempotent",
@@ -107,6 +107,14 @@ def _join(value: str | Count) -> tuple[str | int, bool]:
     if value == "any":
         return 1, False
     return "all", False
+
+
+def _retry_of(step: Step, binding: Mapping[str, Any]) -> Retry | None:
+    """Return what the step says of retries, else what its component has declared; the two are not mixed."""
+    declared = binding.get("retry")
+    if step.retry is not None or declared is None:
+        return step.retry
+    return Retry(declared)
 
 
 def _retry(retry: Retry | None) -> RetryPolicy:
