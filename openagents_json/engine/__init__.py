@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from eventstore.event import Recorded
     from eventstore.passwords import has_password, masked, traceback_of
     from eventstore.private_files import is_there, replacing
-    from eventstore.redis.driver.rewriting import LogState
+    from eventstore.redis.driver.fitness.rewriting import LogState
     from eventstore.redis.emissions import Emitted
     from executor.coordination.schedule_progress import Progress
     from executor.coordination.schedule_times import OVERLAPS, Schedule, iso
@@ -176,7 +176,7 @@ _HOMES = {
     "KeyConflict": "executor.errors",
     "Limits": "executor.runs.codec",
     "load_components": "openagents_json.engine.components",
-    "LogState": "eventstore.redis.driver.rewriting",
+    "LogState": "eventstore.redis.driver.fitness.rewriting",
     "masked": "eventstore.passwords",
     "moment_of": "openagents_json.workflow.times",
     "new_signer": "projections.ledger.signing",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.connection import connect as connect_store
-from eventstore.redis.driver.preflight import require
+from eventstore.redis.driver.fitness.preflight import require
 from eventstore.redis.driver.replication import quorum_of
 from executor.celery.broker import ringing_broker
 from executor.clock import Clock, SystemClock

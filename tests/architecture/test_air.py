@@ -31,6 +31,7 @@ MOST_BRANCHES_OF_A_FOLDER = 28
 DENSE_FOLDERS = {
     "cli": 31,
     "eventstore/redis/driver": 30,
+    "eventstore/redis/driver/fitness": 30,
     "eventstore/testing": 29,
     "executor/attempts": 29,
     "executor/integrity": 36,

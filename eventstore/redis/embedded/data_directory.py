@@ -19,7 +19,7 @@ from eventstore.private_files import (
     tighten,
 )
 from eventstore.redis.driver.connection import Connection
-from eventstore.redis.driver.preflight import setting
+from eventstore.redis.driver.fitness.server_facts import setting
 from eventstore.redis.embedded.file_locks import acquire, held
 
 _LOG_DIRECTORY: Final = "appendonlydir"

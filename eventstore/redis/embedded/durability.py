@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from eventstore.redis.driver.preflight import LEVELS
+from eventstore.redis.driver.fitness.findings import LEVELS
 
 _MANIFEST: Final = ("appendonlydir/appendonly.aof.manifest", "appendonly.aof")
 """Where a server keeps its log: since Redis 7.0, and before."""

@@ -25,7 +25,7 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from eventstore.errors import NoServerProgram, ServerNotStarted, StoreRefused
 from eventstore.private_files import OTHERS, open_private
-from eventstore.redis.driver.preflight import LEVELS, check_level
+from eventstore.redis.driver.fitness.findings import LEVELS, check_level
 from eventstore.redis.driver.replication import REPLICATED
 from eventstore.redis.embedded.data_directory import (
     alone_in,

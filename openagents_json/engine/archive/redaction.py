@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from eventstore import codec
-from eventstore.redis.driver.rewriting import LogsRewritten, LogState
+from eventstore.redis.driver.fitness.rewriting import LogsRewritten, LogState
 from eventstore.redis.ledger import SALT_BYTES, LedgerStore, Stored
 from eventstore.redis.upkeep.erasure import Erased, Eraser, Erasure, Redaction
 from executor.errors import RunNotFound, TooContended

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eventstore.redis.driver.rewriting import LogsRewritten, LogState, rewrite_logs
+from eventstore.redis.driver.fitness.rewriting import (
+    LogsRewritten,
+    LogState,
+    rewrite_logs,
+)
 from executor.histories.shredding import shred
 from openagents_json.engine.wiring.client import Core
 

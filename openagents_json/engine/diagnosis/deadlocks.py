@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from eventstore.redis.driver.preflight import Finding
+from eventstore.redis.driver.fitness.findings import Finding
 from eventstore.redis.upkeep.inspection import Inspector, Lock
 from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import state as st

@@ -9,13 +9,9 @@ from typing import Any, Final
 
 from eventstore.errors import NoStore
 from eventstore.redis.driver.connection import connect
-from eventstore.redis.driver.preflight import (
-    Finding,
-    ServerFacts,
-    check,
-    check_server,
-    describe,
-)
+from eventstore.redis.driver.fitness.findings import Finding
+from eventstore.redis.driver.fitness.preflight import check, check_server
+from eventstore.redis.driver.fitness.server_facts import ServerFacts, describe
 from eventstore.redis.driver.replication import quorum_of
 from eventstore.redis.upkeep.inspection import Inspector
 from executor.clock import SystemClock

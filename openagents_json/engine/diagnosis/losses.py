@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from eventstore.redis.client import RedisClient
-from eventstore.redis.driver.preflight import Finding
+from eventstore.redis.driver.fitness.findings import Finding
 from eventstore.redis.upkeep.losses import Loss, read_losses
 
 APART_MS: Final = 5000

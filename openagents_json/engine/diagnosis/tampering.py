@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from eventstore import codec
 from eventstore.errors import EventStoreError
-from eventstore.redis.driver.preflight import Finding
+from eventstore.redis.driver.fitness.findings import Finding
 from executor.encryption import RunKey
 from executor.errors import EncryptionError
 from executor.integrity.derived_state import DerivedStateCheck, definition_faults

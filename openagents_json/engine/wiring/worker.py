@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 
-from eventstore.redis.driver.restart import rewrite_after_restart
+from eventstore.redis.driver.fitness.restart import rewrite_after_restart
 from executor.attempts.durations import DurationAverages
 from executor.attempts.execution import Execution
 from executor.attempts.leases import LeaseKeeper

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.redis.driver.preflight import require
+from eventstore.redis.driver.fitness.preflight import require
 from executor.wakeup import BackgroundDoorbell
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine

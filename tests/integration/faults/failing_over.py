@@ -13,7 +13,7 @@ from eventstore.errors import (
 )
 from eventstore.event import Event
 from eventstore.keys import Keyspace
-from eventstore.redis.driver.preflight import require
+from eventstore.redis.driver.fitness.preflight import require
 from eventstore.redis.driver.replication import Quorum, quorum_of
 from eventstore.redis.streams import RedisStreamStore
 from openagents_json import tool

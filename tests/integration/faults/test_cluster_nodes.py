@@ -13,9 +13,10 @@ import pytest
 from eventstore.errors import StoreRefused, StoreUnavailable
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import connect
-from eventstore.redis.driver.preflight import check_server, describe, require
+from eventstore.redis.driver.fitness.preflight import check_server, require
+from eventstore.redis.driver.fitness.rewriting import LogState
+from eventstore.redis.driver.fitness.server_facts import describe
 from eventstore.redis.driver.retries import retrying
-from eventstore.redis.driver.rewriting import LogState
 from eventstore.redis.driver.scripts import PlainCall
 from openagents_json import tool
 from openagents_json.engine import Engine

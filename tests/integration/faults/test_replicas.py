@@ -18,7 +18,7 @@ from eventstore.errors import (
     StoreUnavailable,
 )
 from eventstore.keys import Keyspace
-from eventstore.redis.driver.preflight import check
+from eventstore.redis.driver.fitness.preflight import check
 from eventstore.redis.driver.replication import quorum_of
 from openagents_json import tool
 from openagents_json.engine import Engine

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eventstore.redis.driver.connection import Connection
-from eventstore.redis.driver.rewriting import LogState, rewrite_logs
+from eventstore.redis.driver.fitness.rewriting import LogState, rewrite_logs
 from eventstore.redis.driver.server_info import info_of
 from executor.encryption import make_key
 from openagents_json.engine import Engine

@@ -17,7 +17,7 @@ from eventstore.errors import (
 from eventstore.event import Event
 from eventstore.keys import Keyspace
 from eventstore.redis.driver.connection import connect
-from eventstore.redis.driver.preflight import check, require
+from eventstore.redis.driver.fitness.preflight import check, require
 from eventstore.redis.embedded.server_program import find_program
 from eventstore.redis.streams import RedisStreamStore
 from executor.celery.app import CeleryDoorbell, make_app

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from cli.root import cli
 from eventstore.redis.driver.connection import connect
-from eventstore.redis.driver.preflight import check_server
-from eventstore.redis.driver.restart import needs_rewrite, rewrite_after_restart
+from eventstore.redis.driver.fitness.preflight import check_server
+from eventstore.redis.driver.fitness.restart import needs_rewrite, rewrite_after_restart
 from eventstore.redis.embedded.server_program import find_program
 from openagents_json import tool
 from openagents_json.engine import Engine

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from eventstore.errors import EventStoreError, StoreRefused, StoreUnavailable
 from eventstore.redis.driver.connection import Connection, Node
-from eventstore.redis.driver.preflight import is_here, place_of
-from eventstore.redis.driver.restart import writes_well
+from eventstore.redis.driver.fitness.restart import writes_well
+from eventstore.redis.driver.fitness.server_facts import is_here, place_of
 from eventstore.redis.driver.server_info import info_of
 
 _PAUSE_S: Final = 0.05
