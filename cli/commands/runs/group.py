@@ -9,6 +9,7 @@ from cli.lazy import LazyGroup
 COMMANDS = {
     "list": "cli.commands.runs.list:list_runs",
     "failures": "cli.commands.runs.list:failures",
+    "waiting": "cli.commands.runs.waiting:waiting",
     "show": "cli.commands.runs.show:show_run",
     "watch": "cli.commands.runs.watch:watch",
     "output": "cli.commands.runs.watch:output",

@@ -277,6 +277,7 @@ class World:
             "runs signal": [[waits, "unknown" + EVIL, "--payload", EVIL, "--by", EVIL]],
             "runs skip": [[failed, EVIL, *why]],
             "runs state": [[done], [done, "--at", EVIL]],
+            "runs waiting": [[], ["--json"]],
             "runs watch": [[done], [failed], [done, "--json"]],
         }
 

@@ -143,6 +143,9 @@ def test_a_run_that_waits_says_for_what_until_when_and_how_to_answer(
     assert '"required": ["ok"]' in seen
     command = f"openagents runs signal {run} 'order approved' --key 7 --payload JSON"
     assert f"    {command} --data data" in seen.splitlines()
+    listed = openagents("runs", "waiting", "--data", "data", folder=folder).stdout
+    assert "ask: step approve waits for signal order approved with key 7" in listed
+    assert f"    {command} --data data" in listed.splitlines()
     told = openagents("runs", "explain", run, "--data", "data", folder=folder).stdout
     assert "waits for signal order approved with key 7 until 20" in told
 
