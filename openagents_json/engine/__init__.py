@@ -13,7 +13,12 @@ from openagents_json.rooms import guard
 guard()
 
 if TYPE_CHECKING:
-    from eventstore.errors import InvalidRequest, NoStore, StoreUnavailable
+    from eventstore.errors import (
+        EventStoreError,
+        InvalidRequest,
+        NoStore,
+        StoreUnavailable,
+    )
     from eventstore.event import Recorded
     from eventstore.passwords import has_password, masked, traceback_of
     from eventstore.private_files import is_there, replacing
@@ -24,13 +29,17 @@ if TYPE_CHECKING:
     from executor.coordination.starts import Started
     from executor.encryption import RunKey
     from executor.errors import (
+        EncryptionError,
+        InvalidKey,
         InvalidSchedule,
         KeyConflict,
+        PayloadOverLimit,
         RunNotFound,
         RunSealed,
         TooManyStarts,
     )
     from executor.runs.codec import Limits
+    from openagents_json.catalog.errors import UnknownWorkflow, VersionExists
     from openagents_json.catalog.registry import Registry
     from openagents_json.engine.components import load_components
     from openagents_json.engine.documents import find_problems
@@ -61,13 +70,33 @@ if TYPE_CHECKING:
     from openagents_json.engine.settings import Settings, from_environment
     from openagents_json.engine.telemetry.in_memory import InMemoryTelemetry
     from openagents_json.engine.telemetry.port import Instrument, Telemetry
+    from openagents_json.errors import (
+        Conflict,
+        ContentTooLarge,
+        FileUnusable,
+        Forbidden,
+        InvalidArgument,
+        LimitReached,
+        NotFound,
+        OpenAgentsError,
+        RunUnreadable,
+        TimedOut,
+        Unavailable,
+    )
     from openagents_json.statuses import CLOSED_RUN
     from openagents_json.workflow.core.bounds import Bounds
-    from openagents_json.workflow.errors import CannotEdit, InvalidTime, Rejected
+    from openagents_json.workflow.errors import (
+        CannotEdit,
+        InvalidDefinition,
+        InvalidInputs,
+        InvalidTime,
+        Rejected,
+    )
     from openagents_json.workflow.history.diff import Change, Comparison, changes_of
     from openagents_json.workflow.history.edits import edited
     from openagents_json.workflow.language.problems import Problem, Report
     from openagents_json.workflow.times import moment_of
+    from projections.errors import KeyUnusable, ViewBehind
     from projections.ledger.findings import Audit
     from projections.ledger.signing import new_signer, public_pem
     from projections.runs import STATUSES, RunFilter
@@ -81,12 +110,18 @@ __all__ = [
     "CLOSED_RUN",
     "Comparison",
     "ConcurrencyLimitReached",
+    "Conflict",
+    "ContentTooLarge",
     "DocumentUnreadable",
     "edited",
     "Emitted",
+    "EncryptionError",
     "Engine",
+    "EventStoreError",
+    "FileUnusable",
     "find_problems",
     "Fix",
+    "Forbidden",
     "from_environment",
     "has_password",
     "HealError",
@@ -95,12 +130,18 @@ __all__ = [
     "HistoryEvent",
     "InMemoryTelemetry",
     "Instrument",
+    "InvalidArgument",
+    "InvalidDefinition",
+    "InvalidInputs",
+    "InvalidKey",
     "InvalidRequest",
     "InvalidSchedule",
     "InvalidTime",
     "is_there",
     "iso",
     "KeyConflict",
+    "KeyUnusable",
+    "LimitReached",
     "Limits",
     "load_components",
     "LogState",
@@ -108,8 +149,11 @@ __all__ = [
     "moment_of",
     "new_signer",
     "NoStore",
+    "NotFound",
+    "OpenAgentsError",
     "OutputMismatch",
     "OVERLAPS",
+    "PayloadOverLimit",
     "Problem",
     "Progress",
     "public_pem",
@@ -130,6 +174,7 @@ __all__ = [
     "RunPage",
     "RunRow",
     "RunSealed",
+    "RunUnreadable",
     "SandboxTooWeak",
     "SandboxWish",
     "Schedule",
@@ -140,8 +185,13 @@ __all__ = [
     "StepInfo",
     "StoreUnavailable",
     "Telemetry",
+    "TimedOut",
     "TooManyStarts",
     "traceback_of",
+    "Unavailable",
+    "UnknownWorkflow",
+    "VersionExists",
+    "ViewBehind",
     "WaitTimeout",
 ]
 
@@ -154,12 +204,18 @@ _HOMES = {
     "CLOSED_RUN": "openagents_json.statuses",
     "Comparison": "openagents_json.workflow.history.diff",
     "ConcurrencyLimitReached": "executor.errors",
+    "Conflict": "openagents_json.errors",
+    "ContentTooLarge": "openagents_json.errors",
     "DocumentUnreadable": "openagents_json.workflow.errors",
     "edited": "openagents_json.workflow.history.edits",
     "Emitted": "eventstore.redis.emissions",
+    "EncryptionError": "executor.errors",
     "Engine": "openagents_json.engine.facade",
+    "EventStoreError": "eventstore.errors",
+    "FileUnusable": "openagents_json.errors",
     "find_problems": "openagents_json.engine.documents",
     "Fix": "openagents_json.engine.healing.backtest",
+    "Forbidden": "openagents_json.errors",
     "from_environment": "openagents_json.engine.settings",
     "has_password": "eventstore.passwords",
     "HealError": "openagents_json.engine.errors",
@@ -168,12 +224,18 @@ _HOMES = {
     "HistoryEvent": "openagents_json.engine.inspection.values",
     "InMemoryTelemetry": "openagents_json.engine.telemetry.in_memory",
     "Instrument": "openagents_json.engine.telemetry.port",
+    "InvalidArgument": "openagents_json.errors",
+    "InvalidDefinition": "openagents_json.workflow.errors",
+    "InvalidInputs": "openagents_json.workflow.errors",
+    "InvalidKey": "executor.errors",
     "InvalidRequest": "eventstore.errors",
     "InvalidSchedule": "executor.errors",
     "InvalidTime": "openagents_json.workflow.errors",
     "is_there": "eventstore.private_files",
     "iso": "executor.coordination.schedule_times",
     "KeyConflict": "executor.errors",
+    "KeyUnusable": "projections.errors",
+    "LimitReached": "openagents_json.errors",
     "Limits": "executor.runs.codec",
     "load_components": "openagents_json.engine.components",
     "LogState": "eventstore.redis.driver.fitness.rewriting",
@@ -181,8 +243,11 @@ _HOMES = {
     "moment_of": "openagents_json.workflow.times",
     "new_signer": "projections.ledger.signing",
     "NoStore": "eventstore.errors",
+    "NotFound": "openagents_json.errors",
+    "OpenAgentsError": "openagents_json.errors",
     "OutputMismatch": "openagents_json.engine.errors",
     "OVERLAPS": "executor.coordination.schedule_times",
+    "PayloadOverLimit": "executor.errors",
     "Problem": "openagents_json.workflow.language.problems",
     "Progress": "executor.coordination.schedule_progress",
     "public_pem": "projections.ledger.signing",
@@ -203,6 +268,7 @@ _HOMES = {
     "RunPage": "openagents_json.engine.inspection.queries",
     "RunRow": "openagents_json.engine.inspection.queries",
     "RunSealed": "executor.errors",
+    "RunUnreadable": "openagents_json.errors",
     "SandboxTooWeak": "openagents_json.engine.errors",
     "SandboxWish": "openagents_json.engine.healing.wishes",
     "Schedule": "executor.coordination.schedule_times",
@@ -213,8 +279,13 @@ _HOMES = {
     "StepInfo": "openagents_json.engine.inspection.values",
     "StoreUnavailable": "eventstore.errors",
     "Telemetry": "openagents_json.engine.telemetry.port",
+    "TimedOut": "openagents_json.errors",
     "TooManyStarts": "executor.errors",
     "traceback_of": "eventstore.passwords",
+    "Unavailable": "openagents_json.errors",
+    "UnknownWorkflow": "openagents_json.catalog.errors",
+    "VersionExists": "openagents_json.catalog.errors",
+    "ViewBehind": "projections.errors",
     "WaitTimeout": "openagents_json.engine.errors",
 }
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from openagents_json import engine
 from openagents_json.engine import Engine, Settings
+from openagents_json.errors import OpenAgentsError
 
 ROOT = Path(__file__).resolve().parents[2]
 OF_THE_COMMAND_LINE = ("openagents_json.engine", "openagents_json.errors")
@@ -61,3 +64,18 @@ def test_programs_get_the_defaults_of_the_settings(
         name: getattr(settings, name) for name in common
     }
     assert {"durability", "lease_ms", "prefix"} <= common
+
+
+def test_the_engine_exports_the_errors_that_it_says_it_raises() -> None:
+    said = {
+        name
+        for _, member in inspect.getmembers(Engine)
+        for sentence in re.findall(r"Raises ([^.]+)", inspect.getdoc(member) or "")
+        for name in re.findall(r"\b[A-Z]\w*[a-z]\b", sentence)
+    }
+    assert len(said) > 8
+    missing = {name for name in said if not hasattr(engine, name)}
+    assert missing == set()
+    families = {getattr(engine, name) for name in said}
+    assert {kind for kind in families if not issubclass(kind, OpenAgentsError)} == set()
+    assert engine.OpenAgentsError is OpenAgentsError
