@@ -1,31 +1,72 @@
-"""How the command fails: one line on stderr that says what to do, never a traceback."""
+"""How the command fails: one line on stderr that says what to do, never a traceback; with `--json`, it is JSON."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from cli.terminal import say, say_lines
+from cli.terminal import json_text, say, say_lines
 from openagents_json.errors import OpenAgentsError
 
+DEFECT = "this is a defect of openagents-json; please report it with the lines above"
 
-def tell(error: Exception) -> NoReturn:
+
+def wants_json(arguments: Sequence[str] | None) -> bool:
+    """Say whether a command was told to print JSON, before anything has understood its arguments."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = given[: given.index("--")] if "--" in given else given
+    return "--json" in options
+
+
+def tell(error: Exception, *, as_json: bool = False) -> NoReturn:
     """Say what an error means and end as it says; one that is none of ours is a defect, shown with its place."""
     from openagents_json.engine import traceback_of
 
     if isinstance(error, OpenAgentsError):
-        fail(str(error), error.exit_status)
+        fail(
+            str(error),
+            error.exit_status,
+            kind=error.code,
+            remedy=getattr(error, "remedy", None),
+            as_json=as_json,
+        )
     say_lines(traceback_of(error).rstrip("\n"), err=True)
-    fail(
-        "this is a defect of openagents-json; please report it with the lines above", 1
-    )
+    fail(DEFECT, 1, kind="defect", as_json=as_json)
 
 
-def fail(message: str, code: int) -> NoReturn:
-    """Say what went wrong and end."""
+def fail(
+    message: str,
+    status: int,
+    *,
+    kind: str,
+    remedy: str | None = None,
+    as_json: bool = False,
+) -> NoReturn:
+    """Say what went wrong and end; the remedy is what the message ends with, unless something else is given."""
     from openagents_json.engine import masked
 
+    message = masked(message)
     with suppress(OSError):  # when nobody can hear it, the status says it still
-        say(f"openagents: {masked(message)}", err=True)
-    sys.exit(code)
+        if as_json:
+            _say_json(message, status, kind, remedy)
+        else:
+            say(f"openagents: {message}", err=True)
+    sys.exit(status)
+
+
+def _say_json(message: str, status: int, kind: str, remedy: str | None) -> None:
+    from openagents_json.engine import masked
+
+    if remedy is None:
+        remedy = message.rpartition("; ")[2] if "; " in message else ""
+    error = {
+        "code": kind,
+        "message": message,
+        "remedy": masked(remedy),
+        "exit_status": status,
+    }
+    # Its ends of lines are escaped already: it is one line, whatever the message holds.
+    say(json_text(json.dumps(error, ensure_ascii=False, sort_keys=True)), err=True)

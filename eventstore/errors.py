@@ -274,6 +274,7 @@ class ServerNotStarted(EventStoreError):
     """The embedded server could not be started."""
 
     code = "server_not_started"
+    exit_status = 7
     http_status = 503
 
     def __init__(self, directory: Path, reason: str) -> None:

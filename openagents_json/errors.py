@@ -1,18 +1,19 @@
 """The root of all errors of this product: what they have in common is said on the class, once.
 
 OpenAgentsError
-+-- NotFound            there is no such thing                                         HTTP 404
++-- NotFound            there is no such thing                                         HTTP 404, exit 6
 +-- Conflict            what is there already does not go with what is asked for       HTTP 409
-+-- InvalidArgument     what was asked for makes no sense, here or anywhere            HTTP 400
++-- InvalidArgument     what was asked for makes no sense, here or anywhere            HTTP 400, exit 5
 |   +-- ContentTooLarge it is larger than what is taken                                HTTP 413
 +-- Forbidden           it is not allowed                                              HTTP 403
 +-- LimitReached        a limit is used up; there is room again later                  HTTP 429
-+-- Unavailable         something cannot be reached for now; the same may succeed later HTTP 503
-|   +-- TimedOut        it was waited for, and not long enough                         HTTP 504
++-- Unavailable         something cannot be reached for now; the same may succeed later HTTP 503, exit 7
+|   +-- TimedOut        it was waited for, and not long enough                         HTTP 504, exit 8
 +-- FileUnusable        a file of this machine cannot be read or written               HTTP 500
 +-- RunUnreadable       a run cannot be read here; other runs can                      HTTP 500
 
-Each room has its own errors below these, in its `errors.py`. docs/reference/errors.md lists all of them.
+A command exits with 1 where nothing is said. Each room has its own errors below these, in its `errors.py`.
+docs/reference/errors.md lists all of them.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class NotFound(OpenAgentsError):
     """There is no such thing."""
 
     code = "not_found"
+    exit_status = 6
     http_status = 404
 
 
@@ -78,6 +80,7 @@ class InvalidArgument(OpenAgentsError):
     """What was asked for makes no sense, here or anywhere."""
 
     code = "invalid_argument"
+    exit_status = 5
     http_status = 400
 
 
@@ -106,6 +109,7 @@ class Unavailable(OpenAgentsError):
     """Something cannot be reached for now; the same request may succeed later."""
 
     code = "unavailable"
+    exit_status = 7
     http_status = 503
 
 
@@ -113,6 +117,7 @@ class TimedOut(Unavailable):
     """Something was waited for, and has not come in time."""
 
     code = "timed_out"
+    exit_status = 8
     http_status = 504
 
 

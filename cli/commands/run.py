@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from openagents_json.engine import Engine, HistoryEvent, Problem, Report
+
+BAD_DOCUMENT: Final = 4
+"""The exit status of documents that are not valid: that of the errors about them."""
 
 
 def document_of(file: str | Path) -> str | bytes | Path:
@@ -136,7 +139,7 @@ def run(
 ) -> int:
     """Run a workflow, from its file (- is standard input) or a published one; progress on stderr, the result on stdout.
 
-    Exit code: 0 completed, 1 failed, 3 cancelled.
+    Exit code: 0 completed, 1 failed, 3 cancelled, 4 bad document, 5 bad input, 8 timed out.
     """
     inputs = parse_inputs(pairs, input_file)
     with target.engine(workers=workers, create=True) as engine:
@@ -197,7 +200,7 @@ def progress(event: HistoryEvent) -> Text:
 def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
     """Find every problem of workflow documents; - is standard input.
 
-    Exit code: 0 when all are valid, 1 otherwise.
+    Exit code: 0 when all are valid, 4 otherwise.
     """
     reports = {file: _report(target, file, connect) for file in files}
     if target.as_json:
@@ -209,7 +212,8 @@ def validate(target: Target, files: tuple[str, ...], connect: bool) -> int:
     else:
         for file, report in reports.items():
             _print_report(file, report)
-    return 0 if all(report.valid for report in reports.values()) else 1
+    is_valid = all(report.valid for report in reports.values())
+    return 0 if is_valid else BAD_DOCUMENT
 
 
 def _report(target: Target, file: str, connect: bool) -> Report:

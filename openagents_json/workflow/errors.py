@@ -46,6 +46,7 @@ class InvalidDefinition(WorkflowError, InvalidArgument):
     """A document has problems; carries the `report`."""
 
     code = "invalid_definition"
+    exit_status = 4
 
     def __init__(self, report: Any) -> None:
         self.report = report
@@ -87,6 +88,7 @@ class ExpressionError(WorkflowError, InvalidArgument):
     """An expression cannot be compiled; carries `expression`, `reason` and `pointer`, once its place is known."""
 
     code = "expression_error"
+    exit_status = 4
 
     def __init__(self, expression: str, reason: str, pointer: str = "") -> None:
         self.expression = expression
@@ -179,6 +181,7 @@ class NotADocument(InvalidArgument, ValueError):
     """A text is not JSON, or too much of it; carries the code of the `problem`, the `reason`, `line` and `column`."""
 
     code = "not_a_document"
+    exit_status = 4
 
     def __init__(
         self,
@@ -199,6 +202,7 @@ class DocumentUnreadable(InvalidArgument, ValueError):
     """A document's file cannot be read."""
 
     code = "document_unreadable"
+    exit_status = 4
 
     def __init__(self, path: str, reason: str) -> None:
         self.path = path

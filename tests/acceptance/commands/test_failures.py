@@ -117,12 +117,21 @@ FILES = {
     ): f"none.json: {MISSING}; give the path of a workflow in JSON",
 }
 
+STATUSES = {
+    ("audit", "verify"): 5,
+    ("retention", "apply"): 5,
+    ("run", "none.json"): 4,
+    ("validate", "none.json"): 4,
+}
+"""Those of files that say what is asked for; the others cannot be used on this machine."""
+
 
 @pytest.mark.parametrize("command", FILES, ids=lambda command: " ".join(command)[:40])
 def test_a_file_that_cannot_be_used_is_named(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    assert line_of(openagents(*command, folder=tmp_path), 1) == FILES[command]
+    status = STATUSES.get(command[:2], 1)
+    assert line_of(openagents(*command, folder=tmp_path), status) == FILES[command]
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -130,7 +139,7 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     done = openagents(
         "workflows", "add", "x.json", "--data", "file/data", folder=tmp_path
     )
-    said = line_of(done, 1)
+    said = line_of(done, 7)
     assert said.startswith(
         f"the embedded server in {tmp_path / 'file/data'} did not start: Not a directory; "
     )

@@ -121,7 +121,7 @@ def test_the_time_that_somebody_waited_is_said(engine: Engine, data: Path) -> No
     code, out, err = call(
         data, "run", str(data / "nap.json"), "--timeout", "0.2", "--workers", "0"
     )
-    assert (code, out) == (1, "")
+    assert (code, out) == (8, "")
     assert "is still running after 0.2 s" in err
     for option in ("--workers", "--timeout"):
         assert call(data, "run", str(data / "nap.json"), option, "-1")[0] == 2

@@ -38,7 +38,7 @@ def test_a_directory_without_a_store_stays_as_it_is(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
     done = openagents(*command, "--data", str(tmp_path / "data"), folder=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr.startswith(
         f"openagents: there is no store in {tmp_path / 'data'}; "
     )
@@ -52,7 +52,7 @@ def test_a_server_without_a_store_stays_as_it_is(
     where = ("--url", server.url, "--prefix", prefix)
     for command in READS:
         done = openagents(*command, *where, folder=tmp_path)
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (6, "")
         assert f"there is no store with prefix {prefix!r}" in done.stderr
     found = openagents("doctor", "--json", *where, folder=tmp_path)
     assert found.returncode == 0

@@ -191,7 +191,7 @@ def test_wrong_keys_and_files_are_told_in_one_line(
         ("audit", "keygen", "-o", str(key)),
     ):
         done = openagents(*arguments)
-        assert done.returncode == 1, arguments
+        assert done.returncode in (1, 5, 6), arguments
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert done.stderr.startswith("openagents: ")
 

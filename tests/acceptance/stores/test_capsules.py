@@ -148,7 +148,7 @@ def test_files_are_not_overwritten_and_damaged_ones_are_refused(tmp_path: Path) 
     capsule.write_bytes(raw[: len(raw) // 2])
     for command in ("open", "import"):
         done = openagents("runs", command, str(capsule))
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert (done.returncode, done.stderr.count("\n")) == (5, 1)
         assert done.stderr.startswith("openagents: the capsule cannot be read: ")
     assert openagents("runs", "import", str(tmp_path / "none.oac")).returncode == 1
 

