@@ -13,6 +13,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from executor.attempts.jobs import Job
@@ -53,6 +54,7 @@ class Host:
     pool: str
     concurrency: int
     grace_seconds: float
+    tell: Callable[[str], None] = lambda _: None
     worker: Worker | None = None
     pid: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -171,7 +173,19 @@ class Host:
                 target=self._end_main, name="openagents-wind-down", daemon=True
             ).start()
 
+    def _say_that_it_stops(self) -> None:
+        # Nobody may listen any more, and that is no reason not to end in good order.
+        with suppress(OSError, OpenAgentsError):
+            self.tell(
+                f"stopping: steps that run have {self.grace_seconds:g} s to end; Ctrl-C again "
+                "gives them none; their runs go on when a worker is started again"
+            )
+
     def _end_main(self) -> None:
+        # On a thread of its own: a terminal that takes no more text must not keep the steps from ending.
+        threading.Thread(
+            target=self._say_that_it_stops, name="openagents-notice", daemon=True
+        ).start()
         self._wind_down()
         waits = CELERY_SECONDS + (
             self.grace_seconds + STOP_SECONDS if self.pool == PREFORK else 0

@@ -34,14 +34,15 @@ def run(
     concurrency: int,
     pool: str,
     grace_seconds: float,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Run until told to stop, then for `grace_seconds` at most; gives the exit code."""
+    """Run until told to stop, which `tell` is told, then for `grace_seconds` at most; gives the exit code."""
     mask_log_records()
     warnings.simplefilter(
         "ignore", SecurityWarning
     )  # about root and pickle, which is not accepted here
     app.amqp_cls = CarefulAmqp
-    host = Host(make, _stop_celery, pool, concurrency, grace_seconds)
+    host = Host(make, _stop_celery, pool, concurrency, grace_seconds, tell)
     app.task(host.drain, name=TASK, ignore_result=True)
     app.steps["worker"].add(_after_the_pool(host))
     keep = _connect(host)

@@ -62,6 +62,7 @@ def run_worker(
         concurrency=settings.concurrency,
         pool=pool,
         grace_seconds=settings.grace_seconds,
+        tell=tell,
     )
 
 

@@ -101,3 +101,21 @@ def test_ctrl_c_in_watch_leaves_the_run_and_says_how_to_follow_it_again(
     assert f"openagents runs watch {run}" in errors
     shown = openagents("runs", "show", run, "--json", folder=tmp_path)
     assert json.loads(shown.stdout)["status"] not in ("failed", "cancelled")
+
+
+def test_ctrl_c_in_dev_says_at_once_what_happens_and_how_to_force_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "components.py").write_text(COMPONENTS)
+    (tmp_path / "workflow.json").write_text(json.dumps(DOCUMENT))
+    start = ["run", "workflow.json", "-c", "components.py", "--workers", "0"]
+    assert openagents(*start, "--detach", folder=tmp_path).returncode == 0
+    with command(tmp_path, "dev", "-c", "components.py") as working:
+        wait_for((tmp_path / "begun").exists)
+        working.send_signal(signal.SIGINT)
+        # The step still hangs, so this was said before it has ended.
+        notice = lines_until(working, "stopping")[-1]
+        assert "Ctrl-C again" in notice
+        assert "their runs go on" in notice
+        working.send_signal(signal.SIGINT)
+        assert working.wait(60) == 0
