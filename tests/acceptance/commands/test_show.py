@@ -207,7 +207,7 @@ def test_a_beginning_of_several_ids_names_them(folder: Path, engine: Engine) -> 
     often = max(partitions, key=partitions.count)
     beginning = f"{often}-0"
     done = openagents("runs", "cancel", beginning, "--data", "data", folder=folder)
-    assert done.returncode == 1
+    assert done.returncode == 6
     assert f"several runs begin with '{beginning}': {often}-0" in done.stderr
     assert "give more of the id" in done.stderr
     none = openagents("runs", "cancel", "0-zzzz", "--data", "data", folder=folder)
@@ -217,5 +217,5 @@ def test_a_beginning_of_several_ids_names_them(folder: Path, engine: Engine) -> 
 def test_components_that_cannot_be_imported_name_file_and_line(folder: Path) -> None:
     (folder / "wrong.py").write_text("import json\n\njson.loads('{')\n")
     done = openagents("run", "ask.json", "-c", "wrong.py", "--data", "d", folder=folder)
-    assert done.returncode == 1
+    assert done.returncode == 6
     assert f"{folder / 'wrong.py'}:3)" in done.stderr
