@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from openagents_json.workflow.component_spec import Catalog, ComponentSpec
@@ -12,6 +13,10 @@ from openagents_json.workflow.language.checks.shapes import array_of, object_of
 from openagents_json.workflow.language.graph import split_end
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.versions import RANGES, is_range
+
+NO_COMPONENTS = (
+    "no components are given at all; name the module or the file that has them"
+)
 
 _ALIAS = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 
@@ -71,7 +76,12 @@ def _no_component(
         hint = f"version {other_version.version} is there"
     else:
         code = "unknown_component"
-        hint = collector.nearest(base, catalog.names())
+        names = iter(catalog.names())
+        first = next(names, None)
+        if first is None:
+            hint = NO_COMPONENTS
+        else:
+            hint = collector.nearest(base, chain([first], names))
     collector.error(
         code,
         at,
