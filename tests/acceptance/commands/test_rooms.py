@@ -72,11 +72,9 @@ def test_the_command_works_beside_modules_of_these_names(
     command: list[str], folder: Path
 ) -> None:
     done = started(folder, *command, "run", "w.json", "-c", "tasks.py", "--json")
-    assert (done.returncode, json.loads(done.stdout)["status"], done.stderr) == (
-        0,
-        "completed",
-        "",
-    )
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["status"]) == (0, "completed")
+    assert done.stderr == f"run {result['id']}\n"
 
 
 def test_a_program_may_have_a_cli_of_its_own(folder: Path) -> None:

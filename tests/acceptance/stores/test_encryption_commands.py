@@ -170,7 +170,7 @@ def test_a_run_that_was_not_encrypted_cannot_be_shredded(
     )["id"]
     call("runs", "cancel", run, *where)
     assert "openagents runs redact" in call("runs", "shred", run, *where, code=1)
-    assert f"set {VARIABLE}" in call("keys", "rotate", *where, code=1)
+    assert f"set {VARIABLE}" in call("keys", "rotate", *where, code=5)
 
 
 def test_a_wrong_key_is_told_without_showing_it(
