@@ -144,7 +144,7 @@ def describe_error(
     after = _asked(error, "retry_after_ms", 0)
     if isinstance(after, int) and after > 0:
         described["retry_after_ms"] = min(int(after), LONGEST_MS)
-    trace = trace_of(error, mask, _text)
+    trace = trace_of(error, mask)
     if trace:
         described["traceback"] = trace
     return described

@@ -32,16 +32,20 @@ _ENGINE: Final = tuple(
 def trace_of(
     error: BaseException,
     mask: Callable[[str], str],
-    text_of: Callable[[BaseException], str],
 ) -> str:
     """Return the frames of a component with their source lines, then those of what caused the exception.
+
+    Of a cause its type is told and not its message: a message often quotes values, an author who raises an error of his
+    own has chosen what it says, and the errors of encrypted runs are plain.
 
     `mask` takes secrets out of texts; it sees them whole, before they are cut.
     """
     parts = [_frames_of(error)]
     for cause in _causes(error):
-        head = f"caused by {type(cause).__name__}: {text_of(cause)}"
-        parts.append("\n".join(filter(None, (head, _frames_of(cause)))))
+        head = f"caused by {type(cause).__name__}"
+        frames = _frames_of(cause)
+        there = filter(None, (head, frames))
+        parts.append("\n".join(there))
     own, *causes = [masked(mask(part)) for part in parts]
     rest = "\n".join(_cut_in_the_middle(cause, MAX_CAUSE) for cause in causes)
     rest = rest[: MAX_TRACEBACK // 2]

@@ -22,7 +22,7 @@ from tests.fuzz.cli_world import World
 from tests.fuzz.mutations import ODD_TEXTS, mutate_text
 from tests.fuzz.shrinking import smaller_json
 
-CODES: Final = frozenset({0, 1, 2, 3})
+CODES: Final = frozenset(range(9))
 WAITING: Final = frozenset(
     {
         "run",
@@ -281,11 +281,14 @@ def _from_a_shell(argument: str) -> str:
 
 
 def masked(said: bytes) -> str:
-    """Return the first words of a message, without what it quotes."""
+    """Return the first words of a message, without what it quotes; an error in JSON stands in the last line."""
+    lines = said.decode("utf-8", "replace").strip().split("\n")
+    is_json = lines[-1].startswith("{")
+    message = str(json.loads(lines[-1])["message"]) if is_json else lines[0]
     text = re.sub(
         r"'[^']*'|\"[^\"]*\"|[0-9]+|[^a-z ]",
         "",
-        said.decode("utf-8", "replace").split("\n")[0].lower(),
+        message.split("\n")[0].lower(),
     )
     return " ".join(text.split()[:9])
 

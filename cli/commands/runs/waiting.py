@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.runs.picture import signal_command
 from cli.options import Target, target_options
 from cli.render import print_json, second
 from cli.terminal import say
@@ -26,6 +25,8 @@ def waiting(target: Target, limit: int) -> None:
     \b
     Example: openagents runs waiting
     """
+    from cli.commands.runs.picture import signal_command
+
     with target.engine() as engine:
         steps = sorted(
             engine.views.steps(status="wait"), key=lambda step: step.since_ms

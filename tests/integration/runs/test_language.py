@@ -254,7 +254,9 @@ def test_foreach_costs_the_same_for_each_item(engine: Engine) -> None:
             b"MEMORY", b"USAGE", engine.core.store.keys.head(run)
         )
         costs[count] = (events / count, bytes_ / count)
-        assert head < 10_000
+        assert (
+            head < 32_000
+        )  # up to 128 items are claimed at a time, however many there are
     assert costs[800][0] == pytest.approx(costs[200][0], rel=0.02)
     assert costs[800][1] == pytest.approx(costs[200][1], rel=0.2)
 

@@ -38,7 +38,8 @@ def test_a_traceback_has_source_lines_and_the_cause() -> None:
     assert 'raise RuntimeError(f"unreadable {secret}") from error' in trace
     own, cause = trace.split("caused by ")
     assert "in fails" in own
-    assert cause.startswith("JSONDecodeError: Expecting property name")
+    assert cause.startswith("JSONDecodeError\n")
+    assert "Expecting property name" not in cause  # a message may quote values
     assert 'json.loads("{")' in cause
 
 
@@ -61,7 +62,7 @@ def test_causes_are_masked_few_and_bounded() -> None:
     trace = described(chained, 40)
     assert len(trace) <= MAX_TRACEBACK
     assert "hidden y" not in trace
-    assert "caused by ValueError: *** yyy" in trace
+    assert "caused by ValueError\n" in trace
     assert "in chained" in trace.split("caused by")[0]
 
 
