@@ -251,7 +251,8 @@ def test_a_lease_for_a_type_that_nobody_serves_is_told_of(server: Server) -> Non
         )
     )
     process.terminate()
-    assert process.wait(120) == 0
+    # It is told before the worker works, so the signal may come before anybody handles it.
+    assert process.wait(120) in (0, -signal.SIGTERM)
 
 
 def worker_log(server: Server) -> str:
