@@ -41,6 +41,9 @@ from openagents_json.work_index import DueKey
 HAS_SECONDS: Final = 86_400
 """How long the store remembers what workers with certain components can run; asked after that, they tell again."""
 
+PART: Final = 1000
+"""How many arguments a script passes on to one command: Lua takes no more than some 8,000."""
+
 
 def _script(name: str) -> Script:
     return Script(name, load_text("runs_common.lua") + load_text(f"{name}.lua"))
@@ -162,15 +165,8 @@ class RedisRunStore(RedisRunReads):
         self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int
     ) -> list[ClaimReply]:
         """Carry out claims; partitions that cannot answer now are left out while others can."""
-        calls: list[Call] = []
-        ends: list[int] = []
-        for claim in claims:
-            if claim.able:
-                calls += self._tell_calls(claim.partition, claim.having, claim.able)
-            ends.append(len(calls))
-            calls.append(self.claim_call(claim, worker, lease_ms))
-        answered = self.from_those_that_answer(calls)
-        replies = [answered[end] for end in ends]
+        calls = [self.claim_call(claim, worker, lease_ms) for claim in claims]
+        replies = self.from_those_that_answer(calls)
         return [
             self.claimed(claim, reply, worker)
             for claim, reply in zip(claims, replies, strict=True)
@@ -253,6 +249,8 @@ class RedisRunStore(RedisRunReads):
                 self._whole,
                 self._master_keys,
                 int(claim.dated),
+                HAS_SECONDS,
+                *_pairs_of(claim.able),
             ],
         )
 
@@ -313,9 +311,10 @@ class RedisRunStore(RedisRunReads):
         self, partition: int, having: str, able: Mapping[str, bool]
     ) -> list[Call]:
         name = self.keys.has(partition, having)
-        pairs = [x for component, can in able.items() for x in (component, int(can))]
+        pairs = _pairs_of(able)
+        parts = [pairs[i : i + PART] for i in range(0, len(pairs), PART)]
         return [
-            essential(b"HSET", name, *pairs),
+            *(essential(b"HSET", name, *part) for part in parts),
             PlainCall((b"EXPIRE", name, HAS_SECONDS)),
         ]
 
@@ -388,3 +387,7 @@ class RedisRunStore(RedisRunReads):
         return (
             self.call([postponing, PlainCall((b"ZSCORE", due, member))])[1] is not None
         )
+
+
+def _pairs_of(able: Mapping[str, bool]) -> list[str | int]:
+    return [x for component, can in able.items() for x in (component, int(can))]

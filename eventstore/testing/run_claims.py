@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from eventstore.run_model import (
     ClaimRequest,
     ClaimWish,
@@ -114,6 +116,18 @@ class RunClaimsContract:
         request = ClaimRequest(0, "q", 9, "k", "h", {"new": True, "no": False})
         [reply] = store.claim([request], worker="w", lease_ms=LEASE)
         assert (steps(reply.claimed), reply.unknown, reply.aside) == (["a"], (), 1)
+
+    @pytest.mark.parametrize("with_the_claim", [True, False])
+    def test_a_worker_may_have_very_many_components(
+        self, store: RunStore, with_the_claim: bool
+    ) -> None:
+        store.commit(started(ready("a", component="c9998"), ready("b", component="no")))
+        able = {f"c{n}": True for n in range(10_000)}
+        if not with_the_claim:
+            store.tell(0, "h", able)
+        request = ClaimRequest(0, "q", 9, "k", "h", able if with_the_claim else {})
+        [reply] = store.claim([request], worker="w", lease_ms=LEASE)
+        assert (steps(reply.claimed), reply.unknown) == (["a"], ("no",))
 
     def test_a_queue_has_its_own_steps(self, store: RunStore) -> None:
         store.commit(started(ready("a", queue="other")))

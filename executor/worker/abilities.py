@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from eventstore.redis.coordination.members import Directory
 from eventstore.run_model import ClaimReply
@@ -12,6 +12,9 @@ from openagents_json.catalog.registry import Registry
 from openagents_json.workflow.component_spec import ComponentSpec
 
 ASYNC = ".async"
+
+INTRODUCED: Final = 100
+"""A process with more components than this does not list them with its first claim: each partition would keep them."""
 
 
 def all_queues(queues: Iterable[str]) -> tuple[str, ...]:
@@ -66,15 +69,17 @@ class Abilities:
                 self._store.tell(reply.partition, self.having, able)
 
     def introduction(self, partition: int) -> dict[str, bool]:
-        """Return what the first claim in a partition tells of this process: all plain names, so that few are asked for.
+        """Return what the first claim in a partition tells of this process: its plain names, unless they are many.
 
-        Should it be lost, the store asks.
+        Should it be lost, and where nothing is told, the store asks for those that it has steps of.
         """
         here = (partition, self.having)
         if here in self._introduced:
             return {}
         self._introduced.add(here)
         names = {name.partition("@")[0] for name in self._components.runnable()}
+        if len(names) > INTRODUCED:
+            return {}
         return {name: self.can(name) for name in sorted(names)}
 
 

@@ -3,6 +3,7 @@
 -- ARGV 1 k 2 worker 3 lease ms 4 longest history that is sent whole
 --   5 ids of the master keys that the worker has; a step of a run whose key none of them wraps waits a second instead
 --   6 1 when of a longer one the event that scheduled the step is wanted
+--   7 seconds for which the store remembers what is told 8.. what this worker can run, as far as it tells it now: component, 1 or 0..
 -- Whoever works takes what it has the component for. A step that it cannot run is set aside at once, so that nobody who
 -- cannot run it looks at it twice; of a component as this document names it (with a range, say) the worker is asked once.
 -- Asked again with its id, a claim gives what it gave: whoever lost the reply has begun nothing of it.
@@ -33,6 +34,12 @@ end
 local QUEUE, READY = string.sub(KEYS[4], #B + 7), KEYS[4]
 local ASIDE = B .. 'aside:' .. QUEUE
 local told, unknown = {}, {}
+local abilities = {}
+for i = 8, #ARGV, 2 do -- in the claim itself: told in a call before it, it could be refused and the claim be carried out
+  told[ARGV[i]] = ARGV[i + 1]
+  abilities[i - 7], abilities[i - 6] = ARGV[i], ARGV[i + 1]
+  if ARGV[i + 1] == '0' then look(READY .. '|' .. ARGV[i]) end
+end
 -- Tell whether the worker can run a component: '1', '0', or '' where it has to be asked.
 local function able(component)
   if not component then return '1' end -- steps of older versions do not say
@@ -142,6 +149,10 @@ end
 for _, set in ipairs(sets) do left = left + redis.call('ZCARD', set) end
 
 -- 2. Writes.
+if #abilities > 0 then
+  in_parts('HSET', KEYS[6], abilities)
+  redis.call('EXPIRE', KEYS[6], ARGV[7])
+end
 for i, c in ipairs(claims) do
   local r = records[i] and parse(records[i])
   if r and r.fence == c[3] then -- else its lease has run out meanwhile
@@ -165,7 +176,7 @@ for _, f in ipairs(found) do
   end
 end
 write_heads()
-if #aside > 0 then redis.call('SADD', ASIDE, unpack(aside)) end
+in_parts('SADD', ASIDE, aside)
 write_changes()
 if #empty > 0 then redis.call('SREM', ASIDE, unpack(empty)) end
 if not given and #out > 0 then redis.call('SET', KEYS[5], cjson.encode(out), 'PX', int(lease_ms)) end
