@@ -65,7 +65,8 @@ class Emissions:
             if len(self._pending) >= PENDING_AT_MOST:
                 return
             self._pending.append((run, step, attempt, data))
-            if self._thread is None:
+            # In a forked child, the thread of its parent is not alive.
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._write, name="openagents-emissions", daemon=True
                 )

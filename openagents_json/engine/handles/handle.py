@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from eventstore.redis.emissions import Emitted
@@ -176,11 +177,23 @@ class RunHandle(str, Generic[Output]):
                 return
 
     def _shown_after(self, after: str) -> Any:
+        """Return what looks for emissions after an entry: a page, an empty one some time behind the end, else None.
+
+        It never blocks: one thread looks for all who wait.
+        """
+        ended_at: float | None = None
+
         def look(head: RunHead | None) -> list[Emitted] | None:
+            nonlocal ended_at
             over = self._there(head).status in CLOSED_RUN
-            block_ms = LATE_MS if over else 0
-            shown = self._engine.emitted(self.id, after=after, block_ms=block_ms)
-            return shown if shown or over else None
+            shown = self._engine.emitted(self.id, after=after, block_ms=0)
+            if shown:
+                return shown
+            if not over:
+                return None
+            now = monotonic()
+            ended_at = now if ended_at is None else ended_at
+            return [] if now - ended_at >= LATE_MS / 1000 else None
 
         return look
 

@@ -75,7 +75,8 @@ class RunWatcher:
                 raise self._left()
             self._interests.append(interest)
             # Under the lock: a thread that ends has said so under it, so that no interest stays without one.
-            if self._thread is None:
+            # In a forked child, the thread of its parent is not alive.
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._look_after, name="openagents-watcher", daemon=True
                 )
