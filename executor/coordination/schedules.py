@@ -52,6 +52,9 @@ LOOK_AGAIN_MS: Final = (20, 1000)
 REFUSED_MS: Final = 60_000
 """How soon a schedule is looked at again whose times cannot be told here, as its zone is not known."""
 
+NONE_YET: Final = "0"
+"""The revision of a schedule that is not there."""
+
 CHUNK: Final = 100
 """How many runs a backfill starts in one round trip."""
 
@@ -80,12 +83,16 @@ class ScheduleService:
         check(schedule)
         now = self._schedules.now_ms()
         self._runs.check(schedule, now)
-        progress = Progress(now, next_firing(schedule, now, now))
-        any_revision, none_yet = "", "0"
-        revision = any_revision if replace_it else none_yet
-        if not self._put(schedule, progress, revision):
-            raise ScheduleExists(schedule.name)
-        return progress
+        fresh = Progress(now, next_firing(schedule, now, now))
+        # A relay that fires meanwhile takes the revision away, as with `pause`.
+        while True:
+            stored = self._schedules.get(schedule.name)
+            if stored is not None and not replace_it:
+                raise ScheduleExists(schedule.name)
+            progress = fresh if stored is None else _going_on(fresh, stored, schedule)
+            revision = NONE_YET if stored is None else stored.revision
+            if self._put(schedule, progress, revision):
+                return progress
 
     def get(self, name: str) -> tuple[Schedule, Progress]:
         """Return a schedule and how far it has come.
@@ -326,6 +333,22 @@ def _first(
         intervals = (anchor_ms - from_ms) // interval + 2
         anchor = anchor_ms - intervals * interval
     return islice(firings(schedule, from_ms - 1, anchor), count)
+
+
+def _going_on(fresh: Progress, stored: StoredSchedule, schedule: Schedule) -> Progress:
+    """Return the progress of a schedule that takes the place of a stored one: what that has started is not forgotten.
+
+    Else its first firing would begin beside the last run of the one before, whatever it says about overlaps.
+    """
+    before = progress_of(stored.state)
+    waiting = before.waiting if schedule.overlap == "queue" else ()
+    return replace(
+        before,
+        anchor_ms=fresh.anchor_ms,
+        next_ms=fresh.next_ms,
+        waiting=waiting,
+        error="",
+    )
 
 
 def _queued(progress: Progress, at: int) -> Progress:

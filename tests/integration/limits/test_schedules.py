@@ -149,6 +149,21 @@ def test_what_happens_when_the_run_before_is_still_open(
         assert len(table.get("nightly")[1].waiting) == 1
 
 
+@pytest.mark.parametrize(("overlap", "waiting"), [("skip", 0), ("queue", 1)])
+def test_what_takes_the_place_of_a_schedule_does_not_fire_beside_its_last_run(
+    engine: Engine, clock: Clock, table: ScheduleService, overlap: str, waiting: int
+) -> None:
+    table.create(schedule(overlap=overlap))
+    clock.now += 60_000
+    table.fire("nightly", actor="test")
+    table.create(schedule(overlap=overlap, every_seconds=30), replace_it=True)
+    clock.now += 30_000
+    table.fire("nightly", actor="test")
+    progress = table.get("nightly")[1]
+    assert (progress.started, len(progress.waiting)) == (1, waiting)
+    assert len(engine.runs()) == 1
+
+
 def test_what_was_missed_is_made_up_for_within_the_limit(
     engine: Engine, clock: Clock, table: ScheduleService
 ) -> None:
