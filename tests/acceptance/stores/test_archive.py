@@ -126,18 +126,18 @@ def test_mistakes_are_told_in_one_line(
     server: Server, where: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "policy.json").write_text('{"rules": [{"name": "x", "then": "burn"}]}')
-    for arguments in (
-        ("runs", "archive", "0-nobody", "--to", str(tmp_path)),
-        ("runs", "archive", "0-nobody"),
-        ("runs", "restore", "0-nobody"),
-        ("runs", "restore", "0-nobody", "--from", str(tmp_path / "nowhere.oac")),
-        ("runs", "restore", "0-nobody", "--from", str(tmp_path / "policy.json")),
-        ("runs", "memory", "0-nobody"),
-        ("runs", "hold", "0-nobody"),
-        ("retention", "apply", str(tmp_path / "policy.json")),
-        ("retention", "apply", str(tmp_path / "nowhere.json")),
+    for code, arguments in (
+        (6, ("runs", "archive", "0-nobody", "--to", str(tmp_path))),
+        (2, ("runs", "archive", "0-nobody")),
+        (6, ("runs", "restore", "0-nobody")),
+        (7, ("runs", "restore", "0-nobody", "--from", str(tmp_path / "nowhere.oac"))),
+        (5, ("runs", "restore", "0-nobody", "--from", str(tmp_path / "policy.json"))),
+        (6, ("runs", "memory", "0-nobody")),
+        (6, ("runs", "hold", "0-nobody")),
+        (5, ("retention", "apply", str(tmp_path / "policy.json"))),
+        (5, ("retention", "apply", str(tmp_path / "nowhere.json"))),
     ):
         done = openagents(*arguments, *where)
-        assert done.returncode in (1, 2, 5, 6, 7), arguments
+        assert done.returncode == code, arguments
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert done.stderr.startswith("openagents: ")

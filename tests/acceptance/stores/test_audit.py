@@ -179,19 +179,19 @@ def test_wrong_keys_and_files_are_told_in_one_line(
 ) -> None:
     (tmp_path / "no.key").write_text("no key")
     (tmp_path / "no.json").write_text("{")
-    for arguments in (
-        ("audit", "seal", "--private-key", str(tmp_path / "no.key"), *where),
-        ("audit", "seal", "--private-key", str(tmp_path / "nowhere"), *where),
-        ("audit", "seal", *where),
-        ("audit", "verify", *where),
-        ("audit", "verify", str(tmp_path / "no.json")),
-        ("audit", "verify", str(tmp_path / "nowhere")),
-        ("audit", "verify", str(key), "--key", str(key)),
-        ("audit", "receipt", "0-nobody", "1", *where),
-        ("audit", "keygen", "-o", str(key)),
+    for code, arguments in (
+        (1, ("audit", "seal", "--private-key", str(tmp_path / "no.key"), *where)),
+        (1, ("audit", "seal", "--private-key", str(tmp_path / "nowhere"), *where)),
+        (6, ("audit", "seal", *where)),
+        (6, ("audit", "verify", *where)),
+        (5, ("audit", "verify", str(tmp_path / "no.json"))),
+        (5, ("audit", "verify", str(tmp_path / "nowhere"))),
+        (1, ("audit", "verify", str(key), "--key", str(key))),
+        (6, ("audit", "receipt", "0-nobody", "1", *where)),
+        (1, ("audit", "keygen", "-o", str(key))),
     ):
         done = openagents(*arguments)
-        assert done.returncode in (1, 5, 6), arguments
+        assert done.returncode == code, arguments
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert done.stderr.startswith("openagents: ")
 
