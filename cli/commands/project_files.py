@@ -62,6 +62,12 @@ def test_somebody_is_greeted():
     run.assert_completed({"text": "Hello, Ada!", "letters": 8})
 '''
 
+_PYTEST: Final = """\
+# The project's own, so that pytest does not take the settings of a folder above it.
+[pytest]
+pythonpath = .
+"""
+
 _README: Final = """\
 # Greeting
 
@@ -87,6 +93,7 @@ def project_files() -> dict[str, str]:
         "workflow.schema.json": f"{schema}\n",
         "components.py": _COMPONENTS,
         "test_workflow.py": _TEST,
+        "pytest.ini": _PYTEST,
         "README.md": _README,
         ".gitignore": ".openagents/\n__pycache__/\n",
     }

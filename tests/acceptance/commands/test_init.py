@@ -17,12 +17,16 @@ FILES = {
     "workflow.schema.json",
     "components.py",
     "test_workflow.py",
+    "pytest.ini",
     "README.md",
     ".gitignore",
 }
 
 
 def test_all_that_init_writes_runs_in_processes_of_its_own(tmp_path: Path) -> None:
+    # As in a checkout of another project: what that sets for its own tests is not for these.
+    above = "[tool.pytest.ini_options]\naddopts = '--no-such-option'\n"
+    (tmp_path / "pyproject.toml").write_text(above)
     begun = in_process_of_its_own("init", "my project", folder=tmp_path)
     assert (begun.returncode, begun.stderr) == (0, "")
     project = tmp_path / "my project"
