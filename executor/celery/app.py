@@ -50,6 +50,7 @@ def make_app(
         task_default_queue=celery_queue(prefix, queues[0]),
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,  # what is printed is no log, and is not dressed up as one
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # never give up: the broker may be away for hours
         broker_channel_error_retry=True,  # or a READONLY or OOM answer ends the worker
