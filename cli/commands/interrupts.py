@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cli.options import Target
@@ -14,15 +14,18 @@ FORCE = "Ctrl-C again ends this command at once"
 
 
 @contextmanager
-def notice_at_interrupt(notice: Sequence[str]) -> Iterator[None]:
-    """Say a notice at the first Ctrl-C, and let the second one end the process at once."""
+def notice_at_interrupt(notice: Callable[[], Sequence[str]]) -> Iterator[None]:
+    """Say a notice at the first Ctrl-C, and let the second one end the process at once.
+
+    It is put together only then: nothing stands between the start of a run and the block.
+    """
     try:
         yield
     except KeyboardInterrupt:
         # First the signal, then the words: a second Ctrl-C while they are written has to count. Dying here loses
         # nothing, as at any kill: leases run out, and whoever works next goes on from the log.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        for line in notice:
+        for line in notice():
             say(f"openagents: {line}", err=True)
         raise
 

@@ -149,11 +149,13 @@ def run(
         if detach:
             print_json({"id": run_id})
             return 0
-        # The id comes first: with it, whatever happens next, the run can be found again.
-        say(f"run {run_id}", err=True)
-        show = _show_nothing if target.as_json else progress_printer(error=True)
         works_here = bool(target.components and workers)
-        with notice_at_interrupt(notice_of_run(target, run_id, works=works_here)):
+        with notice_at_interrupt(
+            lambda: notice_of_run(target, run_id, works=works_here)
+        ):
+            # The id comes first: with it, whatever happens next, the run can be found again.
+            say(f"run {run_id}", err=True)
+            show = _show_nothing if target.as_json else progress_printer(error=True)
             result = follow(engine, run_id, show, timeout=timeout)
     names = ("id", "status", "output", "error")
     print_json({name: getattr(result, name) for name in names})

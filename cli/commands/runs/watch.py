@@ -28,8 +28,10 @@ def watch(target: Target, run: str) -> int:
     Exit code: 0 completed, 1 failed, 3 cancelled.
     """
     show = print_line if target.as_json else progress_printer()
-    notice = notice_of_watch(target, run)
-    with target.engine() as engine, notice_at_interrupt(notice):
+    with (
+        target.engine() as engine,
+        notice_at_interrupt(lambda: notice_of_watch(target, run)),
+    ):
         return EXIT.get(follow(engine, run, show).status, 1)
 
 
