@@ -20,7 +20,7 @@ demo: setup
 	@$(RUN)/python examples/document_processing/demo.py
 
 # Tests wait for processes and leases more than they compute: more workers than cores, each with servers of its own.
-SIDE_BY_SIDE := --numprocesses 8 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses 12 --dist loadgroup --no-loadscope-reorder
 
 # Bytecode is kept from run to run, whatever the environment says of it: hundreds of processes read each module.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from openagents_json.workflow.language.parse import MAX_DEPTH
@@ -19,6 +20,7 @@ from openagents_json.workflow.language.sizes import (
     MAX_VALUES,
 )
 from openagents_json.workflow.language.validate import validate
+from openagents_json.workflow.validation.session import ValidationSession
 
 SECONDS = 2.0
 
@@ -237,7 +239,35 @@ def main() -> int:
         print(
             f"{name:13} {len(text) / 1e6:5.2f} MB {len(report.problems):5} problems {seconds:6.2f} s  {kinds}"
         )
-    return 1 if slow else 0
+    return 1 if slow or editing() else 0
+
+
+RATIO = 50
+"""How many times longer a check from scratch takes than one after an edit of a step, at least."""
+
+
+def editing() -> bool:
+    """Say what a check after an edit of one step takes beside one from scratch; tell whether that is too much."""
+    edited = document(1_000, inputs=lambda i: {"x": before(i), "n": i}, timeout=30)
+    text = json.dumps(edited, indent=2)
+    scratch = min(seconds_of(lambda: validate(text)) for _ in range(3))
+    session = ValidationSession()
+    session.check(text)
+    texts = [text.replace('"n": 500', f'"n": {1_000 + i}') for i in range(20)]
+    edit = min(seconds_of(lambda x=x: session.check(x)) for x in texts)  # type: ignore[misc]
+    ratio = scratch / edit
+    print(f"editing one of 1,000 steps: {edit * 1e3:.2f} ms")
+    print(f"from scratch: {scratch * 1e3:.0f} ms, {ratio:.0f} times as long")
+    largest_text = json.dumps(document(MAX_STEPS, inputs=lambda i: {"x": before(i)}))
+    print(f"{MAX_STEPS:,} steps: {seconds_of(lambda: validate(largest_text)):.2f} s")
+    return ratio < RATIO
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the time of the processor that something takes."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from cli.failures import fail, tell, wants_json
+from cli.failing.failures import fail, tell, wants_json
 from cli.root import cli
 
 
@@ -27,9 +27,10 @@ def carry_out(arguments: Sequence[str] | None = None) -> int:
             where = error.ctx.command_path
         message = error.format_message().rstrip(".")
         fail(
-            f"{message}; see `{where} --help`",
+            message,
             error.exit_code,
             kind="usage",
+            remedy=f"see `{where} --help`",
             as_json=as_json,
         )
     except Exception as error:

@@ -28,7 +28,17 @@ class SafeConsole(Console):
 
 
 def console(*, error: bool = False) -> Console:
-    """Return a terminal to draw on; only what the drawing itself needs goes to it unescaped."""
+    """Return a terminal to draw on; only what the drawing itself needs goes to it unescaped.
+
+    What is no terminal gets no colours, whatever the environment says; NO_COLOR takes them from a terminal too.
+    """
     stream = sys.stderr if error else sys.stdout
     file = stream.unguarded if isinstance(stream, SafeStream) else stream
-    return SafeConsole(file=file, highlight=False)
+    is_terminal = file.isatty()
+    plain = SafeConsole(file=file, highlight=False, force_terminal=is_terminal)
+    if not plain.no_color:
+        return plain
+    # Without colours there are no other styles either: what is bold tells nothing that the words do not.
+    return SafeConsole(
+        file=file, highlight=False, force_terminal=is_terminal, color_system=None
+    )

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from cli.listing import Entry, draw_entries, draw_titles, widths_of
 from cli.render import console, details, table, text, when, who
 from cli.terminal import say_lines
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from openagents_json.engine import HistoryEvent
+    from openagents_json.engine import Engine, HistoryEvent
 
 NUMBER: Final = "#"
 DETAILS: Final = "details"
@@ -24,15 +25,33 @@ SHARED: Final = ("step", "by")
 OTHERS: Final = 72
 """About what the other columns take of it, with a beginning of the details."""
 
+NARROW: Final = 110
+"""On a narrower terminal, details beside all the rest could not be read."""
+
 NUMBERS: Final = 6
 """How wide the numbers of events become."""
 
 GAP: Final = 2
+PAGE: Final = 1_000
 
 
 def history_table(events: Iterable[HistoryEvent]) -> Table:
     """Return a table of events."""
     return table(HEADER, map(_row, events))
+
+
+def history_pages(
+    engine: Engine, run: str, after: int
+) -> Iterator[Sequence[HistoryEvent]]:
+    """Return the events of a run behind a version, page by page.
+
+    Raises RunNotFound.
+    """
+    page: Sequence[HistoryEvent] = engine.history(run, after=after, limit=PAGE)
+    while len(page) == PAGE:
+        yield page
+        page = engine.history(run, after=page[-1].version, limit=PAGE)
+    yield page
 
 
 def print_history(pages: Iterable[Sequence[HistoryEvent]]) -> None:
@@ -42,12 +61,34 @@ def print_history(pages: Iterable[Sequence[HistoryEvent]]) -> None:
     if not terminal.is_terminal:
         _write(filled)
         return
+    if terminal.width < NARROW:
+        _draw_with_details_below(terminal, filled)
+        return
     first = next(filled, ())
     second = next(filled, None)
     if second is None:
         terminal.print(history_table(first))
     else:
         _draw(terminal, first, itertools.chain((second,), filled))
+
+
+def _draw_with_details_below(
+    terminal: Console, pages: Iterator[Sequence[HistoryEvent]]
+) -> None:
+    """Draw events with their details on a line of their own, all in columns as wide as the first page needs them."""
+    first = list(map(_entry, next(pages, ())))
+    header = HEADER[:-1]
+    widths = widths_of(header, first, frozenset(SHARED), terminal.width - NUMBERS)
+    widths[0] = NUMBERS
+    draw_titles(terminal, header, widths)
+    draw_entries(terminal, first, widths)
+    for page in pages:
+        draw_entries(terminal, list(map(_entry, page)), widths)
+
+
+def _entry(event: HistoryEvent) -> Entry:
+    *cells, about = _row(event)
+    return Entry([text(cell) for cell in cells], text(about).plain)
 
 
 def _draw(

@@ -34,9 +34,23 @@ def draw_list(
     cut: frozenset[str],
 ) -> None:
     """Draw a list; where there is no room, the columns of `cut` are cut, the widest first."""
-    widths = _widths(header, entries, cut, terminal.width)
+    widths = widths_of(header, entries, cut, terminal.width)
+    draw_titles(terminal, header, widths)
+    draw_entries(terminal, entries, widths)
+
+
+def draw_titles(
+    terminal: Console, header: Sequence[str], widths: Sequence[int]
+) -> None:
+    """Draw the first line of a list."""
     titles = [text(name, "bold") for name in header]
     terminal.print(_line(titles, widths), soft_wrap=True)
+
+
+def draw_entries(
+    terminal: Console, entries: Sequence[Entry], widths: Sequence[int]
+) -> None:
+    """Draw the lines of a list, or more of them, in columns of given widths."""
     for entry in entries:
         terminal.print(_line(entry.cells, widths), soft_wrap=True)
         if entry.below:
@@ -45,9 +59,10 @@ def draw_list(
             terminal.print(below, soft_wrap=True)
 
 
-def _widths(
+def widths_of(
     header: Sequence[str], entries: Sequence[Entry], cut: frozenset[str], room: int
 ) -> list[int]:
+    """Return how wide the columns of a list are in the room that there is."""
     widths = [len(name) for name in header]
     for entry in entries:
         for at, cell in enumerate(entry.cells):

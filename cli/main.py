@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from cli.command import carry_out
         from cli.terminal import guard
 
-        _take_any_character()
+        take_any_character()
         guard()
         code = carry_out(arguments)
     except KeyboardInterrupt:
@@ -34,7 +34,7 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
 
 
-def _take_any_character() -> None:
+def take_any_character() -> None:
     """Escape what a terminal has no character for: a name in another script is no reason for a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure") and stream.errors == "strict":

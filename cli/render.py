@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import textwrap
@@ -10,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli.terminal import line, say, say_json
+from cli.terminal import is_wide, line, say, say_json
+from openagents_json.engine import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,28 +35,6 @@ COLOURS = {
     "running": "cyan",
     "paused": "magenta",
 }
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON types."""
-    names = _fields_of(value)
-    if names:
-        return {name: plain(getattr(value, name)) for name in names}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    return value
-
-
-def _fields_of(value: Any) -> Sequence[str]:
-    """Return the names of the fields of a record, none for anything else."""
-    if isinstance(value, type):
-        return ()
-    if dataclasses.is_dataclass(value):
-        return [field.name for field in dataclasses.fields(value)]
-    names: Sequence[str] = getattr(value, "__struct_fields__", ())
-    return names
 
 
 def print_json(value: Any) -> None:
@@ -150,12 +128,14 @@ def _cell(column: str, value: str | Text) -> Text:
 
 def who(event: HistoryEvent) -> str:
     """Name the actor of an event; nobody here knows whether that is true of one that was written elsewhere."""
-    return f"{event.actor} (imported)" if event.imported else event.actor
+    if event.imported:
+        return f"{event.actor} (imported)"
+    return event.actor
 
 
 def short(value: str, width: int) -> str:
     """Cut a text for people; what another program reads is never cut."""
-    if len(value) <= width or not sys.stdout.isatty():
+    if len(value) <= width or not sys.stdout.isatty() or is_wide():
         return value
     return value[: width - 1] + "…"
 
@@ -177,7 +157,7 @@ def console(*, error: bool = False) -> Console:
     from cli import drawing
 
     terminal = drawing.console(error=error)
-    if not terminal.is_terminal:
+    if not terminal.is_terminal or is_wide():
         terminal.width = UNBOUNDED
     return terminal
 

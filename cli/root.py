@@ -5,24 +5,31 @@ from __future__ import annotations
 import click
 
 from cli.lazy import LazyGroup
+from cli.options import quiet_option
 from cli.terminal import give
 
 COMMANDS = {
     "init": "cli.commands.init:init",
     "run": "cli.commands.run:run",
-    "validate": "cli.commands.run:validate",
-    "dev": "cli.commands.worker:dev",
+    "validate": "cli.commands.validate:validate",
+    "dev": "cli.commands.dev.command:dev",
     "worker": "cli.commands.worker:worker",
+    "serve": "cli.commands.services.serve:serve",
     "runs": "cli.commands.runs.group:runs",
+    "lsp": "cli.commands.dev.lsp:lsp",
     "workflows": "cli.commands.workflows:workflows",
     "schedules": "cli.commands.schedules:schedules",
-    "steps": "cli.commands.runs.list:steps",
-    "components": "cli.commands.runs.list:components",
-    "workers": "cli.commands.runs.list:workers",
+    "steps": "cli.commands.runs.tables:steps",
+    "components": "cli.commands.components.group:components",
+    "workers": "cli.commands.runs.tables:workers",
+    "usage": "cli.commands.runs.tables:usage",
     "projections": "cli.commands.projections:projections",
     "audit": "cli.commands.audit:audit",
     "retention": "cli.commands.runs.archive:retention",
     "keys": "cli.commands.keys:keys",
+    "api-keys": "cli.commands.services.api_keys:api_keys",
+    "mcp": "cli.commands.services.mcp:mcp",
+    "openapi": "cli.commands.services.serve:openapi",
     "doctor": "cli.commands.doctor:doctor",
 }
 
@@ -37,10 +44,26 @@ def cli() -> None:
     """Durable workflows from JSON documents, on Redis Streams."""
 
 
+@cli.group(
+    cls=LazyGroup,
+    homes={
+        "show": "cli.commands.config:show_config",
+        "schema": "cli.commands.config:schema_of_config",
+    },
+)
+def config() -> None:
+    """Show the settings that count, and where each comes from."""
+
+
 @cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@quiet_option()
 def completion(shell: str) -> None:
-    """Print the completion script of a shell; evaluate it in the shell's start-up file."""
+    """Print the completion script of a shell. Evaluate it in the shell's start-up file.
+
+    \b
+    Example: eval "$(openagents completion bash)"
+    """
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

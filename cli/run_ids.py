@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cli.completion.types import Completed, propose_runs
+
 if TYPE_CHECKING:
     from openagents_json.engine.inspection.queries import Queries
 
@@ -19,13 +21,11 @@ _BEGINNING: Final = re.compile(r"\d{1,5}-[0-9a-z]{1,25}")
 """The beginning of an id that is no whole one; these have 26 signs behind the partition."""
 
 
-class RunId(click.types.StringParamType):
+class RunId(Completed):
     """The id of a run, or its beginning where only one run begins like that: `full_ids` tells which."""
 
-    name = "run"
 
-
-RUN: Final = RunId()
+RUN: Final = RunId("run", propose_runs)
 
 
 def full_ids(
@@ -59,8 +59,20 @@ def full_ids(
     return {**values, **changed}
 
 
-def _each(value: Any) -> Iterable[str]:
-    return (value,) if isinstance(value, str) else value
+def full_id(run: str, views: Queries) -> str:
+    """Return the whole id of a run in the place of its beginning; what begins none is given back.
+
+    Raises AmbiguousRun.
+    """
+    if _BEGINNING.fullmatch(run):
+        return views.run_of(run)
+    return run
+
+
+def _each(value: str | Iterable[str]) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    return value
 
 
 def _replaced(value: Any, whole: Mapping[str, str]) -> Any:

@@ -30,7 +30,9 @@ _PERHAPS_IN_LINES: Final = re.compile(r"[^\x20-\x7e\n\t]")
 
 def line(text: str) -> str:
     """Return a text as one line: what cannot be printed is escaped, ends of lines too."""
-    return text if text.isprintable() else _PERHAPS.sub(_escaped, text)
+    if text.isprintable():
+        return text
+    return _PERHAPS.sub(_escaped, text)
 
 
 def lines(text: str) -> str:
@@ -66,9 +68,46 @@ def _shown_in_json(character: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
+_WISHES: Final = "openagents.wishes"
+
+
+def remember_wish(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Keep what `--quiet` or `--wide` says for all that this command prints."""
+    if value:
+        wishes: set[str] = ctx.meta.setdefault(_WISHES, set())
+        wishes.add(str(param.name))
+
+
+def is_quiet() -> bool:
+    """Tell whether this command says nothing beside its result, but for what went wrong."""
+    return _is_wished("quiet")
+
+
+def is_wide() -> bool:
+    """Tell whether this command shows all in full, however long the lines."""
+    return _is_wished("wide")
+
+
+def _is_wished(name: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and name in context.meta.get(_WISHES, ())
+
+
+def note(text: object) -> None:
+    """Print a line beside the result: progress, or a hint; nothing with `--quiet`."""
+    if not is_quiet():
+        say(text, err=True)
+
+
 def say(text: object = "", *, err: bool = False) -> None:
     """Print a line for people."""
     _echo(line(str(text)), err=err)
+
+
+def end_line_of_key() -> None:
+    """Begin a line anew where a terminal has shown a key, such as ^C, on this one."""
+    if sys.stderr.isatty():
+        _echo("", err=True)
 
 
 def say_lines(text: str, *, err: bool = False) -> None:

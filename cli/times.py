@@ -28,7 +28,9 @@ def duration_ms(text: str) -> int | None:
     if match is None:
         return None
     duration = float(match[1]) * _UNITS[match[2]]
-    return int(duration) if duration < LONGEST_MS else None
+    if duration < LONGEST_MS:
+        return int(duration)
+    return None
 
 
 def time_ms(text: str, now_ms: int) -> int | None:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from openagents_json.engine.inspection.overview import StepRow
+
+class HasPath(Protocol):
+    """A step by its path, with its status."""
+
+    @property
+    def path(self) -> str:
+        """Return the path."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """Return the status."""
+        ...
+
+
+Row = TypeVar("Row", bound=HasPath)
 
 ITEMS: Final = 5
 """How many items of a step are shown; those that failed or are under way come first."""
@@ -16,10 +30,10 @@ _SETTLED: Final = frozenset({"completed", "skipped", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Generic[Row]):
     """A step in the tree; `lasts` tells of itself and each step around it whether it is the last one there."""
 
-    row: StepRow
+    row: Row
     lasts: tuple[bool, ...]
 
     def drawn(self, *, plain: bool = False) -> str:
@@ -40,14 +54,14 @@ def parent_of(path: str) -> str:
 
 
 def branches(
-    rows: Sequence[StepRow], *, whole: bool = False
-) -> tuple[list[Branch], int]:
+    rows: Sequence[Row], *, whole: bool = False
+) -> tuple[list[Branch[Row]], int]:
     """Return the steps as a tree, and how many items were left out of it."""
     present = {row.path for row in rows}
-    inside: dict[str, list[StepRow]] = {}
+    inside: dict[str, list[Row]] = {}
     for row in rows:
         inside.setdefault(_present_parent(row.path, present), []).append(row)
-    drawn: list[Branch] = []
+    drawn: list[Branch[Row]] = []
     # A stack, not a recursion: how deep blocks stand in blocks is the document's to say.
     stack = _branches_of(inside, "", (), whole)
     while stack:
@@ -65,11 +79,11 @@ def _present_parent(path: str, present: set[str]) -> str:
 
 
 def _branches_of(
-    inside: dict[str, list[StepRow]],
+    inside: dict[str, list[Row]],
     parent: str,
     lasts: tuple[bool, ...],
     whole: bool,
-) -> list[Branch]:
+) -> list[Branch[Row]]:
     rows = inside.get(parent, [])
     if not whole:
         rows = _worth_a_line(rows)
@@ -77,7 +91,7 @@ def _branches_of(
     return [Branch(rows[at], (*lasts, at == last)) for at in range(last, -1, -1)]
 
 
-def _worth_a_line(rows: Iterable[StepRow]) -> list[StepRow]:
+def _worth_a_line(rows: Iterable[Row]) -> list[Row]:
     """Return the steps, of items the first few: those that failed, then those under way, then the others."""
     rows = list(rows)
     items = [row for row in rows if row.path.endswith("]")]
@@ -88,7 +102,7 @@ def _worth_a_line(rows: Iterable[StepRow]) -> list[StepRow]:
     return [row for row in rows if row.path in chosen or not row.path.endswith("]")]
 
 
-def _rank(row: StepRow) -> int:
+def _rank(row: HasPath) -> int:
     if row.status == "failed":
         return 0
     return 2 if row.status in _SETTLED else 1

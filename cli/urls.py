@@ -20,9 +20,11 @@ class Url(click.ParamType[str]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
         """Read the URL; one that holds a password is taken from an argument still, with a warning."""
+        text = str(value)
+        if ctx is not None and ctx.resilient_parsing:
+            return self._while_it_is_typed(text)
         from openagents_json.engine import has_password
 
-        text = str(value)
         if text.startswith("@"):
             return self._in_file(text[1:], param, ctx)
         if has_password(text):
@@ -33,6 +35,17 @@ class Url(click.ParamType[str]):
                 err=True,
             )
         return text
+
+    def _while_it_is_typed(self, text: str) -> str:
+        """Return the URL for completion, which reads nothing that was not sent to it, and says nothing."""
+        if not text.startswith("@"):
+            return text
+        try:
+            if text == "@-":
+                return ""
+            return Path(text[1:]).read_text("utf-8").strip()
+        except (OSError, UnicodeError):
+            return ""
 
     def _in_file(
         self, name: str, param: click.Parameter | None, ctx: click.Context | None

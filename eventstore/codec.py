@@ -130,7 +130,9 @@ def normalise(value: Json) -> Json:
 
     Raises NotJson with the path, whatever the value does when it is read.
     """
-    return value if type(value) in _SCALARS else settle(value)[0]
+    if type(value) in _SCALARS:
+        return value
+    return settle(value)[0]
 
 
 def settle(value: Json) -> tuple[Json, bytes]:
@@ -193,7 +195,9 @@ def _check(value: Any) -> None:
 def _members_by_key(item: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(item, Mapping):
         return item.items()
-    return enumerate(item) if isinstance(item, list | tuple) else ()
+    if isinstance(item, list | tuple):
+        return enumerate(item)
+    return ()
 
 
 def _too_long(path: str) -> NotJson:
@@ -235,8 +239,10 @@ def _check_depth(value: Any) -> None:
     raise NotJson("", _TOO_DEEP)
 
 
-def _members(item: Any) -> Iterable[Any]:
-    return item.values() if isinstance(item, dict) else item
+def _members(item: dict[str, Any] | list[Any] | tuple[Any, ...]) -> Iterable[Any]:
+    if isinstance(item, dict):
+        return item.values()
+    return item
 
 
 def _blame(value: Any, path: str) -> tuple[str, str]:
@@ -279,16 +285,16 @@ def parse_entry(stream: str, partition: int, entry: Sequence[Any]) -> Recorded:
     identity, f = entry
     try:
         return Recorded(
-            stream,
-            int(identity[: identity.index(b"-")]),
-            Position(partition, int(f[7])),
-            int(f[5]),
-            _text(f[9]),
-            _text(f[11]),
-            _text(f[13]),
-            _text(f[1]),
-            decode(f[3]),
-            decode(f[15]) if len(f) > 14 else {},
+            stream=stream,
+            version=int(identity[: identity.index(b"-")]),
+            position=Position(partition, int(f[7])),
+            time_ms=int(f[5]),
+            commit=_text(f[9]),
+            actor=_text(f[11]),
+            cause=_text(f[13]),
+            type=_text(f[1]),
+            data=decode(f[3]),
+            metadata=decode(f[15]) if len(f) > 14 else {},
         )
     except (ValueError, IndexError, RecursionError) as error:
         version = int(

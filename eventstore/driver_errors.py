@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eventstore.errors import (
     EventStoreError,
+    LockLost,
     StoreBusy,
     StoreReadOnly,
     StoreRefused,
@@ -14,17 +15,16 @@ from eventstore.passwords import masked
 
 def translate(error: BaseException, where: str = "") -> EventStoreError:
     """Return the driver's error as one of ours, with what to do."""
-    name, text = (
-        type(error).__name__,
-        masked(str(error).strip()) or type(error).__name__,
-    )
+    name = type(error).__name__
+    text = masked(str(error).strip()) or type(error).__name__
     if isinstance(error, EventStoreError):
         return error
-    if name in (
+    is_refused_login = name in (
         "AuthenticationError",
         "AuthenticationWrongNumberOfArgsError",
         "NoPermissionError",
-    ):
+    )
+    if is_refused_login:
         return StoreRefused(
             f"the server does not let us in: {text}",
             "check user, password and the user's ACL",
@@ -36,6 +36,8 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
         )
     if name == "ReadOnlyError":
         return StoreUnavailable(where, "it is a replica")
+    if text.startswith("LEASELOST "):
+        return LockLost.told(text)
     passing = _for_now(text, where)
     if passing is not None:
         return passing
@@ -56,9 +58,10 @@ def _for_now(text: str, where: str) -> StoreUnavailable | None:
             text.rstrip("."),
             "start its replicas, or set its min-replicas-to-write lower",
         )
-    if text.startswith(
+    is_passing = text.startswith(
         ("CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNBLOCKED", "MASTERDOWN")
-    ):
+    )
+    if is_passing:
         return StoreUnavailable(where, text)
     if (
         "attempted to access a non local key" in text.lower()

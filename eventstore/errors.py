@@ -11,6 +11,8 @@ EventStoreError
 +-- WrongExpectedVersion     an append expected another version
 +-- CheckpointNotRising      a checkpoint would go back or stand still
 +-- LogTruncated             the log has lost its tail behind a reader
++-- LockTaken                somebody else holds a lock
++-- LockLost                 a lock is not held any more; what was to be written under it was not
 +-- StageLost                what was put aside for a run was gone, again and again
 +-- PayloadTooLarge          an event is larger than the store takes
 +-- NotJson                  a value is not JSON
@@ -30,6 +32,7 @@ NoServerProgram              no program was found that can be the embedded serve
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from openagents_json.errors import (
@@ -63,7 +66,9 @@ class StoreUnavailable(EventStoreError, Unavailable):
     ) -> None:
         self.where = where
         self.reason = reason
-        super().__init__(f"the store at {where} does not answer: {reason}; {remedy}")
+        super().__init__(
+            f"the store at {where} does not answer: {reason}", remedy=remedy
+        )
 
 
 class StoreBusy(StoreUnavailable):
@@ -74,7 +79,8 @@ class StoreBusy(StoreUnavailable):
     def __init__(self, where: str, reason: str) -> None:
         EventStoreError.__init__(
             self,
-            f"the store at {where} is busy with one script: {reason}; try again later",
+            f"the store at {where} is busy with one script: {reason}",
+            remedy="try again later",
         )
         self.where = where
         self.reason = reason
@@ -88,7 +94,8 @@ class StoreReadOnly(StoreUnavailable):
     def __init__(self, where: str, reason: str) -> None:
         EventStoreError.__init__(
             self,
-            f"the store at {where} refuses to write: {reason}; look at its disk and log",
+            f"the store at {where} refuses to write: {reason}",
+            remedy="look at its disk and log",
         )
         self.where = where
         self.reason = reason
@@ -106,9 +113,11 @@ class NotReplicated(StoreUnavailable):
         self.reason = f"{confirmed} of {required} replica(s) confirmed what was written"
         EventStoreError.__init__(
             self,
-            f"the store at {where} cannot promise that this outlives a failover: {self.reason}; check that its "
-            "replicas are connected and keep up (or ask for fewer, OPENAGENTS_REPLICAS), and ask again (with the same "
-            "idempotency key, nothing begins twice)",
+            f"the store at {where} cannot promise that this outlives a failover: {self.reason}",
+            remedy=(
+                "check that its replicas are connected and keep up (or ask for fewer, OPENAGENTS_REPLICAS), and "
+                "ask again (with the same idempotency key, nothing begins twice)"
+            ),
         )
 
 
@@ -120,8 +129,7 @@ class StoreRefused(EventStoreError):
 
     def __init__(self, reason: str, remedy: str) -> None:
         self.reason = reason
-        self.remedy = remedy
-        super().__init__(f"{reason}; {remedy}")
+        super().__init__(reason, remedy=remedy)
 
 
 class WrongExpectedVersion(EventStoreError, Conflict):
@@ -134,7 +142,8 @@ class WrongExpectedVersion(EventStoreError, Conflict):
         self.expected = expected
         self.current = current
         super().__init__(
-            f"stream {stream!r} is at version {current}, not {expected}; read it again and decide anew"
+            f"stream {stream!r} is at version {current}, not {expected}",
+            remedy="read it again and decide anew",
         )
 
 
@@ -151,8 +160,9 @@ class CheckpointNotRising(EventStoreError, Conflict):
         self.required = required
         self.current = current
         super().__init__(
-            f"checkpoint of {consumer!r} in partition {partition} is at {current}, so it cannot be set to {required}; "
-            "another instance of this consumer has gone on"
+            f"checkpoint of {consumer!r} in partition {partition} is at {current}, so it cannot be set to "
+            f"{required}",
+            remedy="another instance of this consumer has gone on",
         )
 
 
@@ -166,8 +176,9 @@ class LogTruncated(EventStoreError):
         self.n = n
         self.head = head
         super().__init__(
-            f"partition {partition} has lost events before position {n} (it ends at {head} or was written anew); "
-            "rewind to a position that is there and read again"
+            f"partition {partition} has lost events before position {n} (it ends at {head} or was written "
+            "anew)",
+            remedy="rewind to a position that is there and read again",
         )
 
 
@@ -181,7 +192,8 @@ class PayloadTooLarge(EventStoreError, ContentTooLarge):
         self.size = size
         self.limit = limit
         super().__init__(
-            f"{what} has {size} bytes, more than {limit}; store it elsewhere and refer to it"
+            f"{what} has {size} bytes, more than {limit}",
+            remedy="store it elsewhere and refer to it",
         )
 
 
@@ -205,7 +217,8 @@ class BlobMissing(EventStoreError, RunUnreadable):
         self.partition = partition
         self.sha = sha
         super().__init__(
-            f"payload {sha} of partition {partition} is missing; restore it from a backup of the store"
+            f"payload {sha} of partition {partition} is missing",
+            remedy="restore it from a backup of the store",
         )
 
 
@@ -218,8 +231,9 @@ class BlobChanged(EventStoreError, RunUnreadable):
         self.partition = partition
         self.sha = sha
         super().__init__(
-            f"payload {sha} of partition {partition} is not what its hash says: somebody has changed it in the store; "
-            "restore it from a backup of the store, and what needs it goes on"
+            f"payload {sha} of partition {partition} is not what its hash says: somebody has changed it in "
+            "the store",
+            remedy="restore it from a backup of the store, and what needs it goes on",
         )
 
 
@@ -232,8 +246,10 @@ class HeadUnreadable(EventStoreError, RunUnreadable, ValueError):
         self.run = run
         self.reason = reason
         super().__init__(
-            f"the head of run {run} cannot be read: {reason}; somebody has changed it in the store: restore it from a "
-            "backup of the store"
+            f"the head of run {run} cannot be read: {reason}",
+            remedy=(
+                "somebody has changed it in the store: restore it from a backup of the store"
+            ),
         )
 
 
@@ -247,8 +263,8 @@ class EventUnreadable(EventStoreError, RunUnreadable, ValueError):
         self.version = version
         self.reason = reason
         super().__init__(
-            f"event {version} of {run} cannot be read: {reason}; somebody has changed it in the store: restore it from "
-            "a backup of the store; `openagents doctor` tells more"
+            f"event {version} of {run} cannot be read: {reason}; somebody has changed it in the store",
+            remedy="restore it from a backup of the store",
         )
 
 
@@ -256,6 +272,56 @@ class InvalidRequest(EventStoreError, InvalidArgument, ValueError):
     """An argument makes no sense."""
 
     code = "invalid_request"
+
+
+class LockTaken(EventStoreError, Conflict):
+    """Somebody else holds a lock; carries who it is, and until when by the store's clock."""
+
+    code = "lock_taken"
+
+    def __init__(self, name: str, holder: str, token: int, until_ms: int) -> None:
+        self.name = name
+        self.holder = holder
+        self.token = token
+        self.until_ms = until_ms
+        super().__init__(
+            f"{holder} holds the lock {name!r} until {_utc(until_ms)}, or longer if it renews it",
+            remedy="wait for it, or ask again later",
+        )
+
+
+class LockLost(EventStoreError, Conflict):
+    """A lock is not held any more; the store has refused what was to be written under it.
+
+    `written` says what is known of that: where a connection broke before, what was sent until then may be there.
+    """
+
+    code = "lock_lost"
+
+    def __init__(
+        self, name: str, token: int, why: str, written: str = "nothing was written"
+    ) -> None:
+        self.name = name
+        self.token = token
+        self.why = why
+        self.written = written
+        super().__init__(
+            f"the lock {name!r} (token {token}) is lost: {why}; {written}",
+            remedy="take it again, look at what is there, and go on from that",
+        )
+
+    @classmethod
+    def told(cls, text: str) -> LockLost:
+        """Read what a script has refused a write with, see lua/fenced.lua."""
+        _, token, kind, number, name = text.split(" ", 4)
+        if kind == "newer":
+            return cls(name, int(token), f"another has had it since, token {number}")
+        return cls(name, int(token), f"it ran out at {_utc(int(number))}")
+
+
+def _utc(time_ms: int) -> str:
+    time = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class StageLost(EventStoreError):
@@ -266,7 +332,8 @@ class StageLost(EventStoreError):
     def __init__(self, run: str) -> None:
         self.run = run
         super().__init__(
-            f"run {run}: the store forgets what it is sent; look at its eviction policy and its log"
+            f"run {run}: the store forgets what it is sent",
+            remedy="look at its eviction policy and its log",
         )
 
 
@@ -293,7 +360,7 @@ class NoStore(StoreRefused, NotFound):
         self.where = where
         super().__init__(
             f"there is no store {where}",
-            "`openagents run` or a worker makes one, or name another",
+            "start a run or a worker there, which makes one, or name another",
         )
 
 

@@ -60,3 +60,13 @@ class Appended:
     last_version: int
     position: Position
     duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """Something that a component showed; `id` is its place in the side stream."""
+
+    id: str
+    step: str
+    attempt: int
+    value: Any

@@ -19,25 +19,49 @@
 <prefix>:{<p>}:snap:<run>    string  a folded state, zlib of [format, version, commit, state]; a cache, expires
 <prefix>:{<p>}:key:<run>     string  the data key of an encrypted run, wrapped: <format>.<master key id>.<base64>
 <prefix>:{<p>}:ledger:<part>         what proves the log, see lua/seal.lua
+<prefix>:{-1}:catalog        hash    "<kind>:<name>" -> where its events are and what they come to, see lua/catalog.lua
+<prefix>:{-1}:catalog:names, catalog:words  zset   what names, and words of them, begin with
+<prefix>:{-2}:leases         hash    who may do something alone, see lua/lease.lua; with {-2}:leases:ends, a zset
+<prefix>:{<p>}:fence:<lease> string  the highest token of a lease that came to a slot, see lua/fence.lua; expires
+<prefix>:fence:{<key>}:<lease>  string  the same in the slot of a key that belongs to no partition
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
+<prefix>:registry:<part>     hash    what is published: workflows and their aliases; of older versions, components too
 <prefix>:asked:<hash>        string  "<run> <workflow>" that an idempotency key stands for; expires
+<prefix>:request:<hash>      hash    a request with an idempotency key, see lua/request.lua; expires
+<prefix>:remote              hash    workers over HTTP that were seen lately, as <prefix>:workers
+<prefix>:remote:claim:<id>   string  what a claim over HTTP was given, for whoever lost the answer; expires
 <prefix>:confirmed           string  written before replicas are waited for, see replication.py
 <prefix>:audit               hash    the ledger's id, and its public keys
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from eventstore.errors import InvalidRequest
 
 LAYOUT: Final = "1"
+
+CATALOG: Final = -1
+"""The partition of the catalog: it has a log of its own, beside those of runs."""
+
+LEASES: Final = -2
+"""The partition of leases: all of them lie in one slot, and none of the log."""
+
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+_TAGGED: Final = re.compile(rb"([^{]*\{[^}]+\}:)")
 _NUMBERED: Final = re.compile(r"([0-9]{1,9})-")
+
+
+@functools.cache
+def _base(prefix: str, partition: int) -> bytes:
+    """Return what all names of a partition begin with: each commit asks for several of them."""
+    return f"{prefix}:{{{partition}}}:".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +70,10 @@ class Keyspace:
 
     prefix: str = "oa"
     partitions: int = 8
+    _numbers: dict[str, int] = field(
+        init=False, compare=False, repr=False, default_factory=dict
+    )
+    """The numbers of partitions by the texts that streams begin with."""
 
     def __post_init__(self) -> None:
         if not _PREFIX.match(self.prefix):
@@ -56,16 +84,31 @@ class Keyspace:
             raise InvalidRequest(
                 f"{self.partitions} partitions: there must be 1 to 16384"
             )
+        self._numbers.update((str(p), p) for p in range(self.partitions))
 
     def partition_of(self, stream: str) -> int:
         """Return the partition of a stream: the number that its name begins with, or else a hash of the name."""
+        number, dash, _ = stream.partition("-")
+        if dash and (partition := self._numbers.get(number)) is not None:
+            return partition
         match = _NUMBERED.match(stream)
         if match and int(match[1]) < self.partitions:
             return int(match[1])
         return zlib.crc32(stream.encode("utf-8", "surrogatepass")) % self.partitions
 
     def _key(self, partition: int, rest: str) -> bytes:
-        return f"{self.prefix}:{{{partition}}}:{rest}".encode("utf-8", "surrogatepass")
+        return _base(self.prefix, partition) + rest.encode("utf-8", "surrogatepass")
+
+    def of_partition(self, partition: int) -> list[bytes]:
+        """Name what each commit of a partition writes: its counter, its log and its due set."""
+        base = _base(self.prefix, partition)
+        return [base + b"meta", base + b"log", base + b"due"]
+
+    def of_run(self, partition: int, run: str) -> tuple[bytes, bytes]:
+        """Name the events of a run and its head."""
+        base = _base(self.prefix, partition)
+        name = run.encode("utf-8", "surrogatepass")
+        return base + b"run:" + name, base + b"head:" + name
 
     def meta(self, partition: int) -> bytes:
         """Name the counter of a partition."""
@@ -174,6 +217,41 @@ class Keyspace:
     def asked(self, digest: str) -> bytes:
         """Name what an idempotency key stands for, by the hash of the key."""
         return f"{self.prefix}:asked:{digest}".encode()
+
+    def request(self, digest: str) -> bytes:
+        """Name what is known of a request with an idempotency key, by a hash of that."""
+        return f"{self.prefix}:request:{digest}".encode()
+
+    def remote_claim(self, claim: str) -> bytes:
+        """Name what a claim over HTTP was given."""
+        return f"{self.prefix}:remote:claim:{claim}".encode()
+
+    def registry(self, part: str) -> bytes:
+        """Name a part of what is published: components, workflows or aliases."""
+        return f"{self.prefix}:registry:{part}".encode()
+
+    def catalog(self, part: str = "") -> bytes:
+        """Name what the names of the catalog have come to, beside the stream of its events; or a part of its index."""
+        return self._key(CATALOG, f"catalog:{part}" if part else "catalog")
+
+    def views(self) -> bytes:
+        """Name which generations of views are in use, and which are being built."""
+        return f"{self.prefix}:views".encode()
+
+    def leases(self) -> bytes:
+        """Name the leases."""
+        return self._key(LEASES, "leases")
+
+    def lease_ends(self) -> bytes:
+        """Name when leases end."""
+        return self._key(LEASES, "leases:ends")
+
+    def fence(self, key: bytes, lease: str) -> bytes:
+        """Name the highest token of a lease that came to the slot of a key, in that slot."""
+        tagged = _TAGGED.match(key)
+        if tagged:
+            return tagged[1] + f"fence:{lease}".encode()
+        return f"{self.prefix}:fence:".encode() + b"{" + key + f"}}:{lease}".encode()
 
     def store(self) -> bytes:
         """Name the record of the store itself."""

@@ -42,7 +42,9 @@ def filled_in(recorded: str, full: str) -> str:
     """Return a recorded URL with the passwords of a known one, if it is one of a place below that."""
     shown = masked(full).rstrip("/")
     is_below = bool(full) and f"{recorded}/".startswith(f"{shown}/")
-    return full.rstrip("/") + recorded[len(shown) :] if is_below else recorded
+    if is_below:
+        return full.rstrip("/") + recorded[len(shown) :]
+    return recorded
 
 
 def traceback_of(error: BaseException) -> str:

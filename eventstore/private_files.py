@@ -53,7 +53,8 @@ def own_directory(path: Path) -> Iterator[int]:
     try:
         handle = os.open(path, _OPEN_DIRECTORY)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR) and path.is_symlink():
+        is_link = error.errno in (errno.ELOOP, errno.ENOTDIR) and path.is_symlink()
+        if is_link:
             raise _link(path) from None
         raise
     try:
@@ -61,7 +62,8 @@ def own_directory(path: Path) -> Iterator[int]:
         _check(path, status)
         if status.st_mode & stat.S_ISVTX:
             raise NotPrivate(
-                f"{path} is shared by many users; choose a directory below it, as {path / 'openagents'}"
+                f"{path} is shared by many users",
+                remedy=f"choose a directory below it, as {path / 'openagents'}",
             )
         yield handle
     finally:
@@ -120,7 +122,10 @@ def _check_file(path: Path, handle: int) -> None:
     status = os.fstat(handle)
     _check(path, status)
     if not stat.S_ISREG(status.st_mode):
-        raise NotPrivate(f"{path} is no ordinary file; remove it")
+        raise NotPrivate(
+            f"{path} is no ordinary file",
+            remedy="remove it",
+        )
     if status.st_mode & OTHERS:
         with suppress(OSError):
             os.fchmod(handle, PRIVATE_FILE)
@@ -156,7 +161,8 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as device:
             yield device
         return
-    handle, name = _without_a_name(path.parent), ""
+    handle = _without_a_name(path.parent)
+    name = ""
     if handle < 0:
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=_prefix(path)
@@ -229,8 +235,11 @@ def _check(path: Path, status: os.stat_result) -> None:
         raise _link(path)
     if status.st_uid != os.geteuid():
         raise NotPrivate(
-            f"{path} belongs to {_user(status.st_uid)}, and this is {_user(os.geteuid())}: whoever owns it can change "
-            "what is read there; run this as that user, give it to yourself with chown, or choose a directory of yours"
+            f"{path} belongs to {_user(status.st_uid)}, and this is {_user(os.geteuid())}: whoever owns it "
+            "can change what is read there",
+            remedy=(
+                "run this as that user, give it to yourself with chown, or choose a directory of yours"
+            ),
         )
 
 

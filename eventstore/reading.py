@@ -24,4 +24,6 @@ def merged(logs: Sequence[Sequence[Recorded]]) -> list[Recorded]:
 
 def bounded(items: list[Recorded], limit: int | None) -> list[Recorded]:
     """Return the first items, all without a limit."""
-    return items if limit is None else items[: max(0, limit)]
+    if limit is None:
+        return items
+    return items[: max(0, limit)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -38,15 +38,23 @@ class Blob(Struct, frozen=True, gc=False):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimWish:
+Ability = bool | str
+"""Whether a component can be run; a text says that it can, and which build of it is run then."""
+
+
+def build_in(ability: Ability) -> str:
+    """Return the build that an ability names, "" where it names none."""
+    return ability if isinstance(ability, str) else ""
+
+
+class ClaimWish(Struct, frozen=True, gc=False):
     """A worker that would run newly scheduled steps of the same run at once, those whose component it `can` run."""
 
     worker: str
     lease_ms: int
     at_most: int
     queue: str
-    can: Callable[[str], bool]
+    can: Callable[[str], Ability]
 
 
 class Guard(NamedTuple):
@@ -63,9 +71,11 @@ class Commit(Struct, frozen=True, gc=False):
     `mode` is new, cas (guarded by version and last commit) or fact (guarded by the fences in `facts`, which are
     (step, fence, final) triples; the first `fact_events` events are theirs), or adopt (to a run that is not there yet,
     behind a history of its own that ends with version and last commit; `back` tells that it was archived here before).
-    A fact that comes as a `whole` is stored with its decision or not at all. `refers` are payloads beside the log that
-    are there already, `last_fence` is that of attempts which were begun without a claim. `definition`, `workflow` and
-    `wrapped_key` are written into the head where they are given, `wipe` are kinds of keys of the run that go with it.
+    A fact that comes as a `whole` is stored with its decision or not at all. A decision that `stands` is the same
+    whoever has claimed steps meanwhile, and is carried out behind such claims too. `refers` are payloads beside the log
+    that are there already, `last_fence` is that of attempts which were begun without a claim. `definition`, `workflow`
+    and `wrapped_key` are written into the head where they are given, `wipe` are kinds of keys that go with it.
+    `awaited` notes with the start that somebody waits for the end, as `RunStore.wait_for_end` would do.
     """
 
     run: str
@@ -90,6 +100,8 @@ class Commit(Struct, frozen=True, gc=False):
     whole: bool = False
     back: bool = False
     wipe: tuple[str, ...] = ()
+    awaited: bool = False
+    stands: bool = False
 
 
 class Lease(NamedTuple):
@@ -106,7 +118,10 @@ class Lease(NamedTuple):
 
 
 class Committed(Struct, frozen=True, gc=False):
-    """The answer to a commit: `events` are those it had not folded, `fenced` the steps that it lost."""
+    """The answer to a commit: `events` are those it had not folded, `fenced` the steps that it lost.
+
+    Where it is done all the same, those are claims that came before it.
+    """
 
     code: Code
     version: int
@@ -134,10 +149,21 @@ class Claimed(Struct, frozen=True, gc=False):
     worker: str = ""
 
 
+class RunPosition(NamedTuple):
+    """How far a run is: its status, and the version of its last event."""
+
+    status: str
+    version: int
+
+
 class RunEnd(NamedTuple):
     """The last event of a run that is not under way; None when it is not there."""
 
     last: Recorded | None
+
+
+ANY_PARTITION: Final = -1
+"""The partition of a claim of somebody who sleeps until one has work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +172,8 @@ class ClaimRequest:
 
     `having` is the hash of the components of whoever asks: no step is taken that calls another one. `able` tells with
     it of some of them, as `RunStore.tell` does. `dated` asks for the event that scheduled a step also where the history
-    of its run is too long to come with it: its time says how long the step has waited.
+    of its run is too long to come with it: its time says how long the step has waited. Who asks as he listens does not
+    know the partition, which is ANY_PARTITION then.
     """
 
     partition: int
@@ -154,7 +181,7 @@ class ClaimRequest:
     at_most: int
     id: str
     having: str
-    able: Mapping[str, bool] = field(default_factory=dict)
+    able: Mapping[str, Ability] = field(default_factory=dict)
     dated: bool = False
 
 
@@ -172,6 +199,16 @@ class ClaimReply:
     claimed: tuple[Claimed, ...]
     unknown: tuple[str, ...] = ()
     aside: int = 0
+
+
+class Heard(NamedTuple):
+    """What woke a drain: a partition that has work, None for none, and what was claimed as it woke up.
+
+    Where that was claimed in the partition that has the work, it is not named: it has been looked at.
+    """
+
+    partition: int | None
+    reply: ClaimReply | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,17 @@ from typing import NamedTuple, Protocol
 from eventstore.errors import EventStoreError
 from eventstore.event import Recorded
 from eventstore.run_model import (
+    Ability,
     ClaimReply,
     ClaimRequest,
     Commit,
     Committed,
     DueReply,
+    Heard,
     Lease,
     RunEnd,
     RunHead,
+    RunPosition,
 )
 from openagents_json.work_index import DueKey
 
@@ -112,8 +115,20 @@ class RunStore(Protocol):
         """
         ...
 
-    def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:
-        """Say which components, as documents name them, workers can run that have the components of a hash."""
+    def listen(
+        self, claim: ClaimRequest, *, worker: str, lease_ms: int, block_ms: int
+    ) -> Heard:
+        """Sleep until a partition has work for a queue, at most `block_ms`; claim there with it, if that can be.
+
+        Should the answer be lost, so is what was claimed, until its leases have run out. Raises EventStoreError.
+        """
+        ...
+
+    def tell(self, partition: int, having: str, able: Mapping[str, Ability]) -> None:
+        """Say which components, as documents name them, workers can run that have the components of a hash.
+
+        A build that is told is named by the StepStarted of each claim of such a worker.
+        """
         ...
 
     def beat(
@@ -163,6 +178,10 @@ class RunStore(Protocol):
         """Read the heads of several runs; None where there is no such run."""
         ...
 
+    def positions(self, runs: Sequence[str]) -> list[RunPosition | None]:
+        """Read how far several runs are; None where there is no such run."""
+        ...
+
     def statuses(self, runs: Sequence[str]) -> list[str]:
         """Read the statuses of several runs; empty where there is no such run."""
         ...
@@ -202,6 +221,11 @@ class RunStore(Protocol):
         """Block until the run has events after a version, at most `block_ms`."""
         ...
 
-    def wait_for_end(self, run: str, block_ms: int) -> RunEnd | None:
-        """Block until the run has ended or is not there, at most `block_ms`; None when it is still under way."""
+    def wait_for_end(
+        self, run: str, block_ms: int, *, noted: bool = False
+    ) -> RunEnd | None:
+        """Block until the run has ended or is not there, at most `block_ms`; None when it is still under way.
+
+        `noted` tells that the start of the run has just noted that somebody waits (`Commit.awaited`).
+        """
         ...

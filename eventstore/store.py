@@ -119,7 +119,8 @@ def next_cursor(after: Cursor, seen: Sequence[Recorded]) -> dict[int, int]:
     """Return the cursor behind some events; it notices a lost tail as long as it is not turned into plain numbers."""
     cursor = dict(after)
     for item in seen:
-        partition, n = item.position.partition, item.position.n
+        partition = item.position.partition
+        n = item.position.n
         if n > cursor.get(partition, 0):
             cursor[partition] = ReadPosition(n, item.time_ms)
     return cursor

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
 
 
 class Clock(Protocol):
@@ -38,9 +39,8 @@ class SystemClock:
 
 
 def _base32(number: int, length: int) -> str:
-    return "".join(
-        _CROCKFORD[(number >> (5 * i)) & 31] for i in reversed(range(length))
-    )
+    shifts = range(10 * ((length - 1) // 2), -1, -10)
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in shifts])[-length:]
 
 
 def ulid(now_ms: int) -> str:
@@ -50,16 +50,26 @@ def ulid(now_ms: int) -> str:
 
 def commit_ids() -> Callable[[], str]:
     """Make a source of commit ids: unique in all processes, also after a fork, and short."""
-    state: dict[int, tuple[str, itertools.count[int]]] = {}
+    # Imported here: whoever reads the clock alone needs no store.
+    from eventstore.redis.driver.forking import tell_of_forks
 
-    def next_id() -> str:
-        pid = os.getpid()
-        if pid not in state:
-            state[pid] = (_base32(secrets.randbits(60), 12), itertools.count())
-        prefix, counter = state[pid]
-        return f"{prefix}-{next(counter):x}"
+    ids = _CommitIds()
+    tell_of_forks(ids)
+    return ids
 
-    return next_id
+
+class _CommitIds:
+    def __init__(self) -> None:
+        self.inherit()
+
+    def inherit(self) -> None:
+        """Begin anew in a forked child: its parent goes on with the ids that it has begun with."""
+        self._source = _base32(secrets.randbits(60), 12), itertools.count()
+
+    def __call__(self) -> str:
+        """Return the next id."""
+        prefix, numbers = self._source
+        return f"{prefix}-{next(numbers):x}"
 
 
 def worker_id(name: str = "") -> str:

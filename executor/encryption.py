@@ -23,7 +23,7 @@ OPEN_FORMAT: Final = "0"
 REPORT: Final = "heal-"
 """How the names of reports begin; no id of a run does."""
 
-_MAKE: Final = "`openagents keys generate` makes one"
+MALFORMED: Final = "malformed"
 VARIABLE: Final = KEYS_VARIABLE
 
 Random = Callable[[int], bytes]
@@ -81,7 +81,9 @@ class MasterKeys:
     def fresh(self, run: str) -> RunKey:
         """Make the data key of a new run."""
         key = self._random(KEY_BYTES)
-        return RunKey(run, key, self._random, self.wrap(run, key))
+        return RunKey(
+            run=run, secret=key, random=self._random, wrapped=self.wrap(run, key)
+        )
 
     def wrap(self, run: str, key: bytes) -> str:
         """Return what the store keeps of a data key: format, id of the master key, base64 of nonce and ciphertext."""
@@ -116,16 +118,16 @@ class MasterKeys:
 
     def adopted(self, run: str, key: bytes) -> RunKey:
         """Return the key of a run that came from elsewhere."""
-        return RunKey(run, key, self._random, self.wrap(run, key))
+        return RunKey(
+            run=run, secret=key, random=self._random, wrapped=self.wrap(run, key)
+        )
 
 
 def wrapped_by(record: bytes) -> str:
     """Return the id of the master key that wrapped a data key."""
-    return (
-        record.decode("ascii", "replace").split(".")[1]
-        if record.count(b".") == 2
-        else ""
-    )
+    if record.count(b".") == 2:
+        return record.decode("ascii", "replace").split(".")[1]
+    return ""
 
 
 def parse_key(text: str, what: str) -> bytes:
@@ -136,9 +138,10 @@ def parse_key(text: str, what: str) -> bytes:
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidKey(what, f"is not base64; {_MAKE}") from None
+        raise InvalidKey(what, "is not base64", because=MALFORMED) from None
     if len(key) != KEY_BYTES:
-        raise InvalidKey(what, f"has {len(key)} bytes instead of {KEY_BYTES}; {_MAKE}")
+        reason = f"has {len(key)} bytes instead of {KEY_BYTES}"
+        raise InvalidKey(what, reason, because=MALFORMED)
     return key
 
 

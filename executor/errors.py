@@ -59,8 +59,8 @@ class RunNotFound(RunUnreadable, NotFound, LookupError):
     def __init__(self, run: str) -> None:
         self.run = run
         super().__init__(
-            f"there is no run {run!r} in this store; `openagents runs list` shows those that there are, one that is "
-            "archived comes back with `openagents runs restore`"
+            f"there is no run {run!r} in this store",
+            remedy="one that is archived has to be restored first",
         )
 
 
@@ -74,7 +74,8 @@ class BrokenHistory(RunUnreadable):
         self.expected = expected
         self.actual = actual
         super().__init__(
-            f"run {run}: event {expected} is missing (found {actual}); `openagents doctor` tells more"
+            f"run {run}: event {expected} is missing (found {actual})",
+            remedy="restore it from a backup of the store",
         )
 
 
@@ -95,7 +96,8 @@ class RunSealed(EncryptionError):
         self.key_id = key_id
         named = f"with key {key_id}" if key_id else "with a key of its own"
         super().__init__(
-            f"run {run} is encrypted {named}, which this process does not have; set {KEYS_VARIABLE}"
+            f"run {run} is encrypted {named}, which this process does not have",
+            remedy=f"set {KEYS_VARIABLE}",
         )
 
 
@@ -107,9 +109,8 @@ class KeyMissing(EncryptionError):
     def __init__(self, run: str) -> None:
         self.run = run
         super().__init__(
-            f"run {run} is encrypted and its key is not in the store; restore it from a backup of the store, or, for a "
-            f"run from elsewhere, take it along: `openagents keys show {run} > FILE` there, "
-            f"`openagents keys adopt {run} < FILE` here"
+            f"run {run} is encrypted and its key is not in the store",
+            remedy="restore it from a backup of the store, or adopt it from the store that the run comes from",
         )
 
 
@@ -122,8 +123,8 @@ class DamagedPayload(EncryptionError):
         self.run = run
         self.payload = payload
         super().__init__(
-            f"run {run}: {payload} cannot be decrypted: it was changed, moved, or encrypted with another key; "
-            "restore it from a backup of the store"
+            f"run {run}: {payload} cannot be decrypted: it was changed, moved, or encrypted with another key",
+            remedy="restore it from a backup of the store",
         )
 
 
@@ -138,8 +139,8 @@ class RunExists(Conflict):
     def __init__(self, run: str) -> None:
         self.run = run
         super().__init__(
-            f"run {run} exists already, here or in the archive (`openagents runs restore` brings it back); "
-            "leave the id out, or use another idempotency key"
+            f"run {run} exists already, here or in the archive",
+            remedy="leave the id out, or use another idempotency key",
         )
 
 
@@ -164,8 +165,8 @@ class KeyConflict(Conflict):
         self.asked = asked
         self.recorded = recorded
         super().__init__(
-            f"the idempotency key belongs to {what or 'the start of'} run {run} with {differs}; nothing was done: "
-            "send the same request again, or another key"
+            f"the idempotency key belongs to {what or 'the start of'} run {run} with {differs}",
+            remedy="nothing was done: send the same request again, or another key",
         )
 
 
@@ -193,8 +194,10 @@ class TooManyStarts(InvalidRequest):
         self.count = count
         self.most = most
         super().__init__(
-            f"one request may start {most:,} runs, not {count:,}; nothing was started: send them in several, or raise "
-            "OPENAGENTS_MAX_STARTS"
+            f"one request may start {most:,} runs, not {count:,}",
+            remedy=(
+                "nothing was started: send them in several, or raise OPENAGENTS_MAX_STARTS"
+            ),
         )
 
 
@@ -210,7 +213,8 @@ class TooContended(Conflict):
         self.run = run
         self.tries = tries
         super().__init__(
-            f"run {run}: others changed it {tries} times in a row before this command; send it again"
+            f"run {run}: others changed it {tries} times in a row before this command",
+            remedy="send it again",
         )
 
 
@@ -246,7 +250,8 @@ class PayloadUnfit(PayloadRefused):
         self.reason = reason
         where = f"step {step}" if step else "the run"
         super().__init__(
-            f"{where}: {what} cannot be written: {reason}; make it smaller or flatter"
+            f"{where}: {what} cannot be written: {reason}",
+            remedy="make it smaller or flatter",
         )
 
 
@@ -264,8 +269,10 @@ class PayloadOverLimit(PayloadRefused):
         self.limit = limit
         where = f"step {step}" if step else "the run"
         super().__init__(
-            f"{where}: {field} has {size} bytes, more than the limit of {limit}; "
-            "store it elsewhere and pass a reference, or raise the limit in the settings"
+            f"{where}: {field} has {size} bytes, more than the limit of {limit}",
+            remedy=(
+                "store it elsewhere and pass a reference, or raise the limit in the settings"
+            ),
         )
 
 
@@ -283,13 +290,14 @@ class SecretMissing(OpenAgentsError):
 
 
 class InvalidKey(InvalidArgument, ValueError):
-    """What was given as a key is none."""
+    """What was given as a key is none; `because` it is "malformed", where it is."""
 
     code = "invalid_key"
 
-    def __init__(self, what: str, reason: str) -> None:
+    def __init__(self, what: str, reason: str, *, because: str = "") -> None:
         self.what = what
         self.reason = reason
+        self.because = because
         super().__init__(f"{what} {reason}")
 
 
@@ -329,8 +337,8 @@ class InPart(Conflict, LookupError):
     def __init__(self, run: str) -> None:
         self.run = run
         super().__init__(
-            f"run {run} came in only in part, because its server was cut off; `openagents doctor --repair` removes "
-            "what is there, then it can come in again"
+            f"run {run} came in only in part, because its server was cut off",
+            remedy="repair the store, then it can come in again",
         )
 
 
@@ -345,7 +353,7 @@ class ScheduleNotFound(NotFound):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"there is no schedule {name!r} in this store; `openagents schedules list` shows them"
+            f"there is no schedule {name!r} in this store",
         )
 
 
@@ -357,7 +365,8 @@ class ScheduleExists(Conflict):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"there is a schedule {name!r} already; delete it first, or say that it is to be replaced"
+            f"there is a schedule {name!r} already",
+            remedy="delete it first, or say that it is to be replaced",
         )
 
 
@@ -383,5 +392,6 @@ class UnknownZone(InvalidArgument, ValueError):
         self.name = name
         self.release = release
         super().__init__(
-            f"there is no time zone {name!r} in release {release}; write it as Europe/Paris"
+            f"there is no time zone {name!r} in release {release}",
+            remedy="write it as Europe/Paris",
         )

@@ -11,7 +11,10 @@ from typing import Protocol
 
 from eventstore.passwords import masked
 from eventstore.redis.coordination.wakeups import WakeUps
+from eventstore.redis.driver.forking import ForkSafeLock
+from eventstore.redis.driver.outages import Outage
 from eventstore.runs import WakeUp
+from executor.clock import Clock, SystemClock
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +48,20 @@ class BackgroundDoorbell:
     """Rings on a thread of its own, so that a broker that hangs or is away keeps nobody waiting.
 
     What waits to be rung is a set of queues: it cannot grow, and ringing twice for one is no use. What rings is made
-    there when it is rung first, as most who have one never ring it; a forked child has its own of both.
+    there when it is rung first, as most who have one never ring it; a forked child has its own of both. `level` is how
+    loud it says that the broker is away: where that is the store itself, others say so.
     """
 
-    def __init__(self, make: Callable[[], Doorbell]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Doorbell],
+        clock: Clock | None = None,
+        level: int = logging.WARNING,
+    ) -> None:
         self._make = make
+        steady_ms = (clock or SystemClock()).steady_ms
+        self._outage = Outage(log, steady_ms, level)
+        self._lock = ForkSafeLock(self._begin)
         self._begin()
 
     def _begin(self) -> None:
@@ -58,14 +70,11 @@ class BackgroundDoorbell:
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
-        self._lock = threading.Lock()
         self._over = False
         self._thread: threading.Thread | None = None
 
     def ring(self, queue: str) -> None:
         """Have a doorbell sent soon; this never waits and never raises."""
-        if self._pid != os.getpid():
-            self._begin()
         with self._lock:
             self._queues[queue] = None
             self._idle.clear()
@@ -90,14 +99,16 @@ class BackgroundDoorbell:
             if self._over:
                 break
             with self._lock:
-                queues, self._queues = list(self._queues), {}
+                queues = list(self._queues)
+                self._queues = {}
                 self._wake.clear()
             for queue in queues:
                 try:
                     doorbell = doorbell or self._make()
                     doorbell.ring(queue)
+                    self._outage.end("doorbells can be sent")
                 except Exception as error:  # brokers and their clients fail in many ways, and none of them matters
-                    log.warning(
+                    self._outage.begin(
                         "no doorbell for %s could be sent, workers look by themselves: %s",
                         queue,
                         masked(str(error)),

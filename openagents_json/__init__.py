@@ -26,8 +26,10 @@ if TYPE_CHECKING:
         RetryableError,
         UnknownComponent,
     )
+    from openagents_json.core.app import OpenAgentsApp
     from openagents_json.errors import OpenAgentsError
     from openagents_json.models import WorkflowDocument
+    from openagents_json.settings import configure_from_dict, get_settings, settings
 
 __all__ = [
     "CancelledByEngine",
@@ -35,6 +37,7 @@ __all__ = [
     "Context",
     "InvalidComponentInput",
     "NonRetryableError",
+    "OpenAgentsApp",
     "OpenAgentsError",
     "Registry",
     "RetryableError",
@@ -45,11 +48,18 @@ __all__ = [
     "agent",
     "asset",
     "capability",
+    "configure_from_dict",
+    "get_settings",
+    "settings",
     "tool",
 ]
 
 _HOMES = {
+    "OpenAgentsApp": "core.app",
     "OpenAgentsError": "errors",
+    "configure_from_dict": "settings",
+    "get_settings": "settings",
+    "settings": "settings",
     "Workflow": "authoring",
     "WorkflowDocument": "models",
     "Context": "components.context",
@@ -67,9 +77,11 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("openagents-json")
     if name not in __all__:
         raise AttributeError(f"module 'openagents_json' has no attribute {name!r}")
-    return getattr(
-        import_module(f"openagents_json.{_HOMES.get(name, 'components.errors')}"), name
-    )
+    home = import_module(f"openagents_json.{_HOMES.get(name, 'components.errors')}")
+    value = getattr(home, name)
+    if name == "settings":  # else the import leaves the module of that name here
+        globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -9,27 +9,38 @@ from typing import Any
 
 from openagents_json.errors import file_errors
 from openagents_json.workflow.component_spec import Catalog
-from openagents_json.workflow.errors import DocumentUnreadable, NotADocument
-from openagents_json.workflow.language.parse import parse
+from openagents_json.workflow.errors import DocumentUnreadable
+from openagents_json.workflow.language.parse import Source, names_yaml, read_source
 from openagents_json.workflow.language.problems import Report
 from openagents_json.workflow.language.validate import validate
 from openagents_json.workflow.types import Json
 
 
 def _read(path: Path) -> Mapping[str, Json]:
-    with file_errors(path, "give the path of a workflow in JSON"):
+    with file_errors(path, "give the path of a workflow in JSON or YAML"):
         raw = path.read_bytes()
-    try:
-        document, _, doubled = parse(raw)
-    except NotADocument as error:
-        raise DocumentUnreadable(f"{path}, line {error.line}", error.reason) from error
-    if doubled:
+    source = _source(raw, path.name)
+    if source.wrong is not None:
+        where = f"{path}, line {source.wrong.line}"
+        reason = source.wrong.reason
+        raise DocumentUnreadable(where, reason) from source.wrong
+    for flaw in source.flaws:
+        raise DocumentUnreadable(f"{path}, line {flaw.line}", flaw.message)
+    for name in source.doubled:
         raise DocumentUnreadable(
-            str(path), f"the name {doubled[0]!r} stands twice in one object"
+            str(path), f"the name {name!r} stands twice in one object"
         )
-    if not isinstance(document, dict):
+    if not isinstance(source.value, dict):
         raise DocumentUnreadable(str(path), "it holds no JSON object")
-    return document
+    return source.value
+
+
+def _source(raw: bytes, name: str) -> Source:
+    if not names_yaml(name):
+        return read_source(raw)
+    from openagents_json.workflow.language.yaml_text.read import read_yaml
+
+    return read_yaml(raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,22 @@ class OpenAgentsError(Exception):
     """Something went wrong that this product can tell: what happened, where, and what to do.
 
     `code` names the kind of error and never changes; `exit_status` is that of a command that ends with it, and
-    `http_status` that of a response.
+    `http_status` that of a response. `remedy` is what to do, with which the text ends; empty where that says it all. It
+    speaks to programs: commands add advice of their own.
     """
 
     code: str = "error"
     exit_status: int = 1
     http_status: int = 500
+    remedy: str = ""
+
+    def __init__(self, *args: object, remedy: str = "") -> None:
+        if remedy:
+            # What others said, as a driver did, may end with a full stop.
+            happened = str(args[0]).removesuffix(".")
+            args = (f"{happened}; {remedy}", *args[1:])
+            self.remedy = remedy
+        super().__init__(*args)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let errors cross the boundaries of processes, whatever arguments they were made from."""
@@ -144,4 +154,5 @@ def file_errors(what: object, remedy: str) -> Iterator[None]:
     except (OpenAgentsError, BrokenPipeError):
         raise
     except OSError as error:
-        raise FileUnusable(f"{what}: {error.strerror or error}; {remedy}") from error
+        reason = f"{what}: {error.strerror or error}"
+        raise FileUnusable(reason, remedy=remedy) from error

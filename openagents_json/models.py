@@ -27,7 +27,10 @@ from openagents_json.workflow.language.schema import RENAMED, SCHEMA
 
 def _whole(value: Any) -> Any:
     """Take 3.0 for 3, as JSON Schema does."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    is_whole = isinstance(value, float) and value.is_integer()
+    if is_whole:
+        return int(value)
+    return value
 
 
 class _Model(BaseModel):
@@ -36,13 +39,10 @@ class _Model(BaseModel):
     @model_validator(mode="after")
     def _read_the_old_word(self) -> Self:
         """Return a value under the new word, too; the document keeps the word that it was written with."""
+        members = self.model_fields_set
+        declared = members & type(self).model_fields.keys()
         for name, renamed in RENAMED.items():
-            members = self.model_fields_set
-            if (
-                renamed.old in type(self).model_fields
-                and renamed.old in members
-                and name not in members
-            ):
+            if renamed.old in declared and name not in members:
                 self.__dict__[name] = self.__dict__[renamed.old]
         return self
 
@@ -71,23 +71,22 @@ def _model(name: str, schema: Mapping[str, Any], base: type[BaseModel] = _Model)
     required = schema.get("required", ())
     fields = {}
     for key, form in schema["properties"].items():
-        taken = keyword.iskeyword(key) or hasattr(BaseModel, key)
+        is_taken = keyword.iskeyword(key) or hasattr(BaseModel, key)
+        attribute = f"{key}_" if is_taken else key
         field = Field(
             ... if key in required else form.get("default"),
-            alias=key if taken else None,
+            alias=key if is_taken else None,
             description=form.get("description"),
-            deprecated=_advice(key) if form.get("deprecated") else None,
+            deprecated=_ADVICE[key] if form.get("deprecated") else None,
         )
-        fields[f"{key}_" if taken else key] = (_type(form, f"{name}_{key}"), field)
+        fields[attribute] = (_type(form, f"{name}_{key}"), field)
     return create_model(name, __base__=base, __module__=__name__, **fields)  # type: ignore[call-overload]
 
 
-def _advice(old: str) -> str:
-    return next(
-        f"it {renamed.why}: say {name}"
-        for name, renamed in RENAMED.items()
-        if renamed.old == old
-    )
+_ADVICE = {
+    renamed.old: f"it {renamed.why}: say {name}" for name, renamed in RENAMED.items()
+}
+"""What is said of words that have another name now."""
 
 
 def _type(schema: Any, name: str) -> Any:
@@ -98,18 +97,14 @@ def _type(schema: Any, name: str) -> Any:
         return _referred(schema, name)
     choices = schema.get("anyOf") or schema.get("oneOf")
     if choices:
-        return reduce(
-            or_,
-            [
-                _type(choice, f"{name}_{number}")
-                for number, choice in enumerate(choices)
-            ],
-        )
+        types = [_type(form, f"{name}_{number}") for number, form in enumerate(choices)]
+        return reduce(or_, types)
     if "enum" in schema:
         return Literal[tuple(schema["enum"])]
     kinds = schema.get("type")
     if isinstance(kinds, list):
-        return reduce(or_, [_type({**schema, "type": kind}, name) for kind in kinds])
+        types = [_type({**schema, "type": kind}, name) for kind in kinds]
+        return reduce(or_, types)
     return _of_type(schema, kinds, name)
 
 
@@ -137,9 +132,8 @@ def _of_type(schema: Mapping[str, Any], kind: str | None, name: str) -> Any:
             items: Any = _type(schema.get("items"), name)
             return Annotated[list[items], Field(min_length=schema.get("minItems"))]
         case "object" if "properties" in schema:
-            return _model(
-                name, schema, _WithUnits if schema.get("minProperties") else _Model
-            )
+            base = _WithUnits if schema.get("minProperties") else _Model
+            return _model(name, schema, base)
         case "object":
             members: Any = _type(schema.get("additionalProperties"), name)
             return dict[str, members]
@@ -149,14 +143,12 @@ def _of_type(schema: Mapping[str, Any], kind: str | None, name: str) -> Any:
 
 def _referred(schema: Mapping[str, Any], name: str) -> Any:
     target = schema["$ref"].rpartition("/")[2]
-    if "required" in schema:
-        return _model(name, {**SCHEMA["$defs"][target], "required": schema["required"]})
     definition = SCHEMA["$defs"][target]
-    return (
-        ForwardRef(f"{target.title()}Model")
-        if target in _DEFINED
-        else _type(definition, name)
-    )
+    if "required" in schema:
+        return _model(name, {**definition, "required": schema["required"]})
+    if target in _DEFINED:
+        return ForwardRef(f"{target.title()}Model")
+    return _type(definition, name)
 
 
 _DEFINED = ("step", "connection", "retry")

@@ -34,21 +34,17 @@ class PackagesBeside:
     ) -> ModuleSpec | None:
         """Find a room; everything else is left to others."""
         del target
-        return (
-            PathFinder.find_spec(name, [HOME])
-            if path is None and name in self.names
-            else None
-        )
+        if path is not None or name not in self.names:
+            return None
+        return PathFinder.find_spec(name, [HOME])
 
 
 def settle(names: Sequence[str]) -> None:
     """Let rooms be found beside this package from now on."""
-    taken = {
-        name
-        for finder in sys.meta_path
-        if isinstance(finder, PackagesBeside)
-        for name in finder.names
-    }
+    taken: set[str] = set()
+    for finder in sys.meta_path:
+        if isinstance(finder, PackagesBeside):
+            taken |= finder.names
     if not taken.issuperset(names):
         sys.meta_path.insert(0, PackagesBeside(names))
 
@@ -60,26 +56,34 @@ def guard(names: Sequence[str] = ROOMS) -> None:
     """
     for name in names:
         module = sys.modules.get(name)
-        if module is None:
+        if module is None or _is_room(name, module):
             continue
-        ours = os.path.join(HOME, name, "__init__.py")
         file = getattr(module, "__file__", None)
-        if file is None or not os.path.exists(file) or not os.path.samefile(file, ours):
-            where = file or ", ".join(getattr(module, "__path__", ["nowhere"]))
-            raise ImportError(
-                f"{name!r} is {where} here, but openagents-json has a package of that name in {HOME}: "
-                "give yours another name",
-                name=name,
-            )
+        where = file or ", ".join(getattr(module, "__path__", ["nowhere"]))
+        fault = f"{name!r} is {where} here, but openagents-json has a package of that name in {HOME}"
+        raise ImportError(f"{fault}: give yours another name", name=name)
+
+
+def _is_room(name: str, module: ModuleType) -> bool:
+    """Tell whether a module that was imported under the name of a room is that room."""
+    file = getattr(module, "__file__", None)
+    if file is None or not os.path.exists(file):
+        return False
+    return os.path.samefile(file, os.path.join(HOME, name, "__init__.py"))
 
 
 def own_of(name: str) -> str | None:
     """Return the file by which a program has a module with the name of a room, None when it has none."""
-    elsewhere = [
-        folder for folder in sys.path if os.path.abspath(folder or ".") != HOME
-    ]
+    elsewhere = [folder for folder in sys.path if not _is_home(folder)]
     spec = PathFinder.find_spec(name, elsewhere)
-    return spec.origin if spec is not None else None
+    if spec is not None:
+        return spec.origin
+    return None
+
+
+def _is_home(folder: str) -> bool:
+    """Tell whether an entry of `sys.path` is where our rooms lie; an empty one is the working directory."""
+    return os.path.abspath(folder or ".") == HOME
 
 
 def in_the_way(error: BaseException) -> str:
@@ -90,8 +94,6 @@ def in_the_way(error: BaseException) -> str:
     elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         name = error.obj.__name__
     own = own_of(name) if name in (*ROOMS, COMMAND) else None
-    return (
-        f"; {name!r} is a package of openagents-json, so {own} needs another name"
-        if own
-        else ""
-    )
+    if not own:
+        return ""
+    return f"; {name!r} is a package of openagents-json, so {own} needs another name"

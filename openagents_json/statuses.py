@@ -1,4 +1,4 @@
-"""What the status of a run and of a step can be; `state` has a constant for each."""
+"""What the status of a run and of a step can be; `state` has a constant for each. And what happens in the catalog."""
 
 from __future__ import annotations
 
@@ -33,3 +33,22 @@ CLAIMED_RUN: Final = frozenset({"running", "failing", "cancelling"})
 
 OPEN_STEP: Final[frozenset[str]] = frozenset(get_args(OpenStepStatus))
 """The statuses of a step that is scheduled and not resolved."""
+
+# -- what may happen to a name of the catalog, as the log calls it -------------------------------------------
+
+COMPONENT: Final = "component"
+WORKFLOW: Final = "workflow"
+KINDS: Final = (COMPONENT, WORKFLOW)
+
+REGISTERED: Final = "Registered"
+UPDATED: Final = "Updated"
+DEPRECATED: Final = "Deprecated"
+WITHDRAWN: Final = "Withdrawn"
+ALIASED: Final = "Aliased"
+
+VERBS: Final = (REGISTERED, UPDATED, DEPRECATED, WITHDRAWN, ALIASED)
+
+EVENTS: Final = {
+    f"{kind.capitalize()}{verb}": (kind, verb) for kind in KINDS for verb in VERBS
+}
+"""The type of an event of the catalog -> of what kind its name is, and what happened to it."""

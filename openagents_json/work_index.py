@@ -95,11 +95,10 @@ class DueKey(NamedTuple):
 
     def key(self) -> str:
         """Return the name as it is stored."""
-        return (
-            f"{self.kind}|{self.run}|{self.subject}"
-            if self.subject
-            else f"{self.kind}|{self.run}"
-        )
+        owner = f"{self.kind}|{self.run}"
+        if self.subject:
+            return f"{owner}|{self.subject}"
+        return owner
 
     @classmethod
     def parse(cls, member: str) -> DueKey:
@@ -206,7 +205,8 @@ class IndexChanges(Struct, frozen=True, gc=False):
         Steps whose outcomes are `final` facts leave with those; due members to `drop` are acted on with this commit;
         where the decision is `unfinished`, somebody has to go on with it.
         """
-        timers, removed = self.timers, self.removed
+        timers = self.timers
+        removed = self.removed
         if unfinished:
             timers = (*timers, Timer(DueKind.DECISION, "", 0))
         if drop:

@@ -13,7 +13,8 @@ from eventstore.views import CHUNK
 
 def between(low: int, high: int, chunk: int) -> int:
     """Return the ordinals of a chunk from `low` on and below `high`."""
-    first, end = max(0, low - chunk * CHUNK), min(CHUNK, high - chunk * CHUNK)
+    first = max(0, low - chunk * CHUNK)
+    end = min(CHUNK, high - chunk * CHUNK)
     if first >= end:
         return 0
     return ((1 << (CHUNK - first)) - 1) & ~((1 << (CHUNK - end)) - 1)

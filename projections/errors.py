@@ -48,7 +48,10 @@ class UnknownProjection(ProjectionError, NotFound):
     def __init__(self, name: str, names: Iterable[str]) -> None:
         self.name = name
         others = ", ".join(sorted(names))
-        super().__init__(f"there is no projection {name!r}; there are {others}")
+        super().__init__(
+            f"there is no projection {name!r}",
+            remedy=f"there are {others}",
+        )
 
 
 class InvalidQuery(ProjectionError, InvalidArgument):
@@ -68,9 +71,11 @@ class ProjectionFailed(ProjectionError):
         self.error = error
         position = f"partition {event.position.partition}, position {event.position.n}"
         super().__init__(
-            f"projection {view} stands still at {position}: event {event.version} ({event.type}) of {event.stream}: "
-            f"{type(error).__name__}: {masked(str(error))}; correct the projection, workers with the correction go on "
-            "by themselves"
+            f"projection {view} stands still at {position}: event {event.version} ({event.type}) of "
+            f"{event.stream}: {type(error).__name__}: {masked(str(error))}",
+            remedy=(
+                "correct the projection, workers with the correction go on by themselves"
+            ),
         )
 
 
@@ -83,8 +88,8 @@ class ViewBehind(ProjectionError, Unavailable):
         self.name = name
         self.events = events
         super().__init__(
-            f"the view {name} is {events} events behind the log and is being brought up to date; "
-            "ask again later, or ask for what it knows by now"
+            f"the view {name} is {events} events behind the log and is being brought up to date",
+            remedy="ask again later, or ask for what it knows by now",
         )
 
 
@@ -96,7 +101,8 @@ class TooFast(ProjectionError, Unavailable):
     def __init__(self, view: str) -> None:
         self.view = view
         super().__init__(
-            f"the view {view} moves too fast to be compared; verify it when there is less to do"
+            f"the view {view} moves too fast to be compared",
+            remedy="verify it when there is less to do",
         )
 
 
@@ -115,7 +121,8 @@ class KeyUnusable(LedgerError):
         self.where = where
         self.reason = reason
         super().__init__(
-            f"key {where}: {reason}; `openagents audit keygen` makes a pair of keys"
+            f"key {where}: {reason}",
+            remedy="make a pair of keys",
         )
 
 
@@ -128,7 +135,8 @@ class NotSealed(LedgerError, Conflict):
         self.run = run
         self.version = version
         super().__init__(
-            f"event {version} of {run} is not in a closed epoch of the ledger yet; `openagents audit seal` closes it"
+            f"event {version} of {run} is not in a closed epoch of the ledger yet",
+            remedy="seal the ledger, which closes it",
         )
 
 
@@ -141,5 +149,6 @@ class EvidenceUnreadable(LedgerError, InvalidArgument, ValueError):
         self.where = where
         self.reason = reason
         super().__init__(
-            f"{where} cannot be read: {reason}; make it again from the store"
+            f"{where} cannot be read: {reason}",
+            remedy="make it again from the store",
         )

@@ -53,7 +53,12 @@ def fold(
 
     Documents of `loaded` may be changed on the way. Raises ProjectionFailed, with the event.
     """
-    batch = Batch(loaded.checkpoint, to, loaded.next_ordinal, loaded.top_order)
+    batch = Batch(
+        after=loaded.checkpoint,
+        to=to,
+        next_ordinal=loaded.next_ordinal,
+        top_order=loaded.top_order,
+    )
     work = _Work(projection, view, loaded, batch)
     for key, event in pairs:
         work.apply(key, event)
@@ -92,7 +97,9 @@ class _Work:
         row = self.batch.rows.get(key)
         if row is not None:
             return row
-        return None if key in self.batch.removed else self.loaded.rows.get(key)
+        if key in self.batch.removed:
+            return None
+        return self.loaded.rows.get(key)
 
     def _applied(self, key: str, event: Recorded, row: Row | None) -> Counted:
         """Call the user's functions, and refuse what they return where it could not be stored."""
@@ -135,7 +142,12 @@ class _Work:
             return
         if row is None:
             batch.top_order = max(batch.top_order, index.order)
-            row = Row(key, None, batch.next_ordinal, batch.top_order)
+            row = Row(
+                key=key,
+                document=None,
+                ordinal=batch.next_ordinal,
+                order=batch.top_order,
+            )
             batch.fresh[batch.next_ordinal] = key
             batch.next_ordinal += 1
         batch.rows[key] = Row(key, document, row.ordinal, row.order)
@@ -154,7 +166,8 @@ class _Work:
 
     def _change_members(self, key: str, new: Row | None) -> None:
         old = self.loaded.rows.get(key)
-        before, after = self.facets.get(key, frozenset()), self.after[key]
+        before = self.facets.get(key, frozenset())
+        after = self.after[key]
         # Removed, and there again: all that was said of the old ordinal goes.
         if old and new and old.ordinal != new.ordinal:
             self._set_members(before, old.ordinal, False)

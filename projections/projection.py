@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -58,7 +58,8 @@ class Projection:
 
     `initial` is what a document begins as. `types` are the event types that matter, None for all. `index` says how
     documents are found, None for those that are not searched. Documents of one that `sums` go on counting runs that
-    have left the store. Another `version` is built anew from the log, beside the one that is there.
+    have left the store. Another `version` is built anew from the log, beside the one that is there. `home` is the only
+    partition that has events which matter, None where all those of runs may.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Projection:
     types: frozenset[str] | None = None
     index: Callable[[Any], Index] | None = None
     sums: bool = False
+    home: int | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -79,6 +81,10 @@ class Projection:
             raise InvalidProjection(
                 f"projection {self.name}: version {self.version} must be 1 or more"
             )
+
+    def partitions(self, count: int) -> Sequence[int]:
+        """Return the partitions that have events which matter, in a store with so many for runs."""
+        return range(count) if self.home is None else (self.home,)
 
     @property
     def id(self) -> str:
@@ -106,6 +112,14 @@ def projection(
 
     def make(apply: Apply) -> Projection:
         chosen = None if types is None else frozenset(types)
-        return Projection(name, apply, version, key, initial, chosen, index)
+        return Projection(
+            name=name,
+            apply=apply,
+            version=version,
+            key=key,
+            initial=initial,
+            types=chosen,
+            index=index,
+        )
 
     return make

@@ -27,4 +27,6 @@ def quantile(counts: Mapping[int, int], q: float) -> float | None:
 
 def _middle(number: int) -> float:
     """Return the latency that stands for a bucket: no other of it is more than a twentieth away."""
-    return float(2 * GROWTH**number / (GROWTH + 1)) if number else 1.0
+    if number:
+        return float(2 * GROWTH**number / (GROWTH + 1))
+    return 1.0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from eventstore.errors import StoreReadOnly
 from eventstore.event import Json
@@ -14,9 +16,13 @@ from projections.errors import UnknownProjection, ViewBehind
 from projections.projection import Projection
 from projections.runner import Runner, Target
 from projections.search import Page, Query, count, search
-from projections.verify import Drift, verify
+
+if TYPE_CHECKING:
+    from projections.verify import Drift
 
 log = logging.getLogger(__name__)
+
+Rebuilding = Callable[[str], AbstractContextManager[ViewStore]]
 
 PATIENCE_MS = 10_000
 """How long a reader helps a view along that is behind."""
@@ -43,11 +49,16 @@ class Views:
         runner: Runner,
         store: ViewStore,
         left: Callable[[Sequence[int]], list[int]] = lambda _: [],
+        rebuilding: Rebuilding | None = None,
     ) -> None:
-        """Read views; `left` gives those of some partitions that runs have left."""
+        """Read views; `left` gives those of some partitions that runs have left.
+
+        `rebuilding` gives the store of views to who builds a projection anew, by its id; one process at a time.
+        """
         self._runner = runner
         self._store = store
         self._left = left
+        self._rebuilding = rebuilding or (lambda _: nullcontext(store))
         # A runner is not for several threads at a time, and readers help views along on their own threads.
         self._lock = ForkSafeLock()
 
@@ -94,11 +105,16 @@ class Views:
         try:
             with self._lock:
                 return self._runner.catch_up(
-                    range(self._runner.partitions), [target], within_ms=PATIENCE_MS
+                    self._everywhere(target.projection),
+                    [target],
+                    within_ms=PATIENCE_MS,
                 )
         except StoreReadOnly as error:
             log.warning("the view %s may be behind the log: %s", target.view, error)
             return 0
+
+    def _everywhere(self, projection: Projection) -> Sequence[int]:
+        return projection.partitions(self._runner.partitions)
 
     def search(self, name: str, query: Query, *, stale: bool = False) -> Page:
         """Return a page of a view's documents.
@@ -124,7 +140,8 @@ class Views:
         Raises UnknownProjection and ViewBehind.
         """
         view = self.current(name, stale=stale)
-        rows = self._store.get(view, [(p, key) for p in range(self._runner.partitions)])
+        partitions = self._everywhere(self.projection(name))
+        rows = self._store.get(view, [(p, key) for p in partitions])
         return [row.document for row in rows if row is not None]
 
     def documents(
@@ -135,9 +152,9 @@ class Views:
         Raises UnknownProjection and ViewBehind.
         """
         view = self.current(name, stale=stale)
-        partitions = range(self._runner.partitions)
+        partitions = self._everywhere(self.projection(name))
         if partition is not None:
-            partitions = range(partition, min(partition + 1, self._runner.partitions))
+            partitions = [number for number in partitions if number == partition]
         for number in partitions:
             yield from self._store.documents(view, number)
 
@@ -165,7 +182,7 @@ class Views:
     def _status(
         self, projection: Projection, used: int, following: int | None
     ) -> Status:
-        everywhere = range(self._runner.partitions)
+        everywhere = self._everywhere(projection)
         views = [projection.view(used), projection.view(following or used)]
         states = self._store.checkpoints(views, everywhere)
         lag = sum(head - checkpoint for head, (checkpoint, _) in states)
@@ -185,30 +202,38 @@ class Views:
     def rebuild(self, name: str) -> int:
         """Begin to build a view anew beside the one in use, and give its generation; workers go on with it.
 
-        Raises UnknownProjection.
+        Raises UnknownProjection, LockTaken when another builds it, and LockLost.
         """
         projection = self.projection(name)
-        used = self._used(projection)
-        return self._store.begin_generation(f"{projection.id}/next", used + 1)
+        self._used(projection)
+        with self._rebuilding(projection.id) as store:
+            # Under the lease: who was paused here would begin what is in use by then, and that would be dropped later.
+            used = store.generations().get(projection.id, 1)
+            return store.begin_generation(f"{projection.id}/next", used + 1)
 
     def finish_rebuild(self, name: str) -> bool:
         """Build a begun generation to its end on this thread, and let readers use it; False when there is none.
 
-        Raises UnknownProjection.
+        Raises UnknownProjection, LockTaken when another builds it, and LockLost.
         """
         projection = self.projection(name)
-        following = self._store.generations().get(f"{projection.id}/next")
+        # The lease first: who waits for it keeps no readers of this process waiting.
+        with self._rebuilding(projection.id) as store, self._lock:
+            return self._built(projection, store)
+
+    def _built(self, projection: Projection, store: ViewStore) -> bool:
+        following = store.generations().get(f"{projection.id}/next")
         if following is None:
             return False
         target = Target(projection, projection.view(following))
-        everywhere = range(self._runner.partitions)
-        with self._lock:
-            while self._store.generations().get(f"{projection.id}/next") == following:
-                self._runner.catch_up(everywhere, [target])
-                if target.view in self._runner.switch():
-                    return True
-                if any(self._store.troubles(target.view, everywhere)):
-                    return False
+        everywhere = self._everywhere(projection)
+        runner = self._runner.writing_to(store)
+        while store.generations().get(f"{projection.id}/next") == following:
+            runner.catch_up(everywhere, [target])
+            if runner.switch(projection):
+                return True
+            if any(store.troubles(target.view, everywhere)):
+                return False
         return True
 
     def verify(self, name: str) -> list[Drift]:
@@ -216,10 +241,18 @@ class Views:
 
         Raises UnknownProjection, and TooFast when the log moves too fast for it.
         """
+        from projections.verify import verify  # for who compares
+
         projection = self.projection(name)
         view = self.current(name, stale=True)
         with self._lock:
-            return verify(self._store, projection, view, self._runner, self.left())
+            return verify(
+                store=self._store,
+                projection=projection,
+                view=view,
+                runner=self._runner,
+                left=self.left(),
+            )
 
     def replaced(self) -> list[str]:
         """Return the views that others were built to replace: nobody waits for them, whoever still writes to them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -82,7 +83,14 @@ def _task(
     pairs, failure = keyed(target.projection, target.view, later)
     if failure is not None:
         to = failure.event.position.n - 1
-    return _Task(target, partition, checkpoint, pairs, to, failure)
+    return _Task(
+        target=target,
+        partition=partition,
+        checkpoint=checkpoint,
+        pairs=pairs,
+        to=to,
+        failure=failure,
+    )
 
 
 def _types(targets: Iterable[Target]) -> set[str] | None:
@@ -135,7 +143,7 @@ class Runner:
     ) -> int:
         """Fold at most a batch of events of each partition; gives how many were folded, 0 when all is up to date."""
         chosen = self.targets() if targets is None else targets
-        states = self._store.checkpoints([target.view for target in chosen], partitions)
+        states = self._states(chosen, partitions)
         behind: dict[int, list[tuple[Target, int]]] = {}
         for partition, (head, checkpoints) in zip(partitions, states, strict=True):
             late = self._late(chosen, partition, checkpoints, head)
@@ -145,7 +153,7 @@ class Runner:
 
     def behind(self, partitions: Sequence[int], targets: Sequence[Target]) -> list[int]:
         """Return the partitions of which some view is not up to date, in one round trip for all of them."""
-        states = self._store.checkpoints([t.view for t in targets], partitions)
+        states = self._states(targets, partitions)
         return [
             partition
             for partition, (head, checkpoints) in zip(partitions, states, strict=True)
@@ -164,9 +172,8 @@ class Runner:
         With `within_ms`, no longer than that; gives how many events are left.
         """
         chosen = self.targets() if targets is None else targets
-        views = [target.view for target in chosen]
         ends = None if within_ms is None else self._steady_ms() + within_ms
-        states = self._store.checkpoints(views, partitions)
+        states = self._states(chosen, partitions)
         # The heads of the beginning: what comes in while this runs is not waited for, so that it ends.
         goals = {
             partition: head
@@ -175,7 +182,7 @@ class Runner:
         }
         while goals:
             self.advance(list(goals), chosen)
-            states = self._store.checkpoints(views, list(goals))
+            states = self._states(chosen, list(goals))
             remaining = {
                 partition: self._events_behind(chosen, partition, checkpoints, goal)
                 for (partition, goal), (_, checkpoints) in zip(
@@ -186,6 +193,18 @@ class Runner:
                 return sum(remaining.values())
             goals = {p: goal for p, goal in goals.items() if remaining[p]}
         return 0
+
+    def _states(
+        self, targets: Sequence[Target], partitions: Sequence[int]
+    ) -> list[tuple[int, list[int]]]:
+        """Return heads and checkpoints of partitions; where nothing matters to a view, it is at the head."""
+        views = [target.view for target in targets]
+        homes = [target.projection.partitions(self.partitions) for target in targets]
+        states = self._store.checkpoints(views, partitions)
+        return [
+            (head, _at_home(homes, partition, head, checkpoints))
+            for partition, (head, checkpoints) in zip(partitions, states, strict=True)
+        ]
 
     def _events_behind(
         self,
@@ -233,7 +252,8 @@ class Runner:
         ]
 
     def _carry_out(self, tasks: Sequence[_Task]) -> int:
-        total, todo = 0, list(tasks)
+        total = 0
+        todo = list(tasks)
         while todo:
             folded, todo = self._folded(todo)
             ahead = [(task, batch) for task, batch in folded if task.ahead]
@@ -268,7 +288,11 @@ class Runner:
             target = task.target
             try:
                 batch = fold(
-                    target.projection, target.view, loaded, task.pairs, task.to
+                    projection=target.projection,
+                    view=target.view,
+                    loaded=loaded,
+                    pairs=task.pairs,
+                    to=task.to,
                 )
             except ProjectionFailed as raised:
                 again.append(task.before(raised))
@@ -306,30 +330,66 @@ class Runner:
         }
         self._store.trouble(error.view, event.position.partition, trouble)
 
-    def switch(self) -> list[str]:
-        """Let readers use views that were built anew and have caught up with those in use; gives their names."""
-        generations = self._store.generations()
-        switched = []
-        for projection in self.projections.values():
-            used = generations.get(projection.id)
-            following = generations.get(f"{projection.id}/next")
-            if used is None or following is None:
-                continue
-            old, new = projection.view(used), projection.view(following)
-            if not self._has_caught_up(new, old):
-                continue
-            # First the switch, then the old view goes, and not at once: readers may have begun with it.
-            if self._store.switch_generation(projection.id, following):
-                switched.append(new)
-            self._store.drop(old, after_ms=KEEP_MS)
-            # Readers, or a process that died here, may have left something of the one before.
-            if used > 1:
-                self._store.drop(projection.view(used - 1), after_ms=KEEP_MS)
-        return switched
+    def writing_to(self, store: ViewStore) -> Runner:
+        """Return this runner with another way to the same views."""
+        other = copy(self)
+        other._store = store
+        return other
 
-    def _has_caught_up(self, new: str, old: str) -> bool:
-        states = self._store.checkpoints([old, new], range(self.partitions))
+    def built(self) -> list[Projection]:
+        """Return the projections whose view was built anew and has caught up with the one in use."""
+        generations = self._store.generations()
+        return [
+            projection
+            for projection in self.projections.values()
+            if self._successor(projection, generations) is not None
+        ]
+
+    def _successor(
+        self, projection: Projection, generations: Mapping[str, int]
+    ) -> tuple[int, int] | None:
+        """Return the generation in use and the one that can take its place; None while there is none."""
+        used = generations.get(projection.id)
+        following = generations.get(f"{projection.id}/next")
+        if used is None or following is None:
+            return None
+        old = projection.view(used)
+        new = projection.view(following)
+        if self._has_caught_up(new, old, projection):
+            return used, following
+        return None
+
+    def switch(self, projection: Projection) -> bool:
+        """Let readers use a view that was built anew and has caught up; for who has the lease of that."""
+        successor = self._successor(projection, self._store.generations())
+        if successor is None:
+            return False
+        used, following = successor
+        # First the switch, then the old view goes, and not at once: readers may have begun with it.
+        is_switched = self._store.switch_generation(projection.id, following)
+        self._store.drop(projection.view(used), after_ms=KEEP_MS)
+        # Readers, or a process that died here, may have left something of the one before.
+        if used > 1:
+            self._store.drop(projection.view(used - 1), after_ms=KEEP_MS)
+        return is_switched
+
+    def _has_caught_up(self, new: str, old: str, projection: Projection) -> bool:
+        partitions = projection.partitions(self.partitions)
+        states = self._store.checkpoints([old, new], partitions)
         return all(
             new_checkpoint >= min(old_checkpoint, head)
             for head, (old_checkpoint, new_checkpoint) in states
         )
+
+
+def _at_home(
+    homes: Sequence[Sequence[int]],
+    partition: int,
+    head: int,
+    checkpoints: Sequence[int],
+) -> list[int]:
+    """Return the checkpoints of views in a partition; those of views that are at home elsewhere are at its head."""
+    return [
+        checkpoint if partition in home else head
+        for home, checkpoint in zip(homes, checkpoints, strict=True)
+    ]

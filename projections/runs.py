@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,19 +12,11 @@ from openagents_json.statuses import RunStatus
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_traits import Subject, traits_of
 from openagents_json.workflow.core.event_types import CLOSED_AS, EVENT_TYPES
+from projections import blocks
+from projections.errors import InvalidQuery
 from projections.fingerprint import fingerprint
 from projections.projection import Counted, Index, Projection, counted_before
 from projections.search import Query
-
-HOUR_MS: Final = 3_600_000
-_HOURS: Final = ((768, "m"), (24, "d"), (1, "h"))
-"""Blocks of hours by which the time of an end is indexed."""
-
-_LENGTHS: Final = ((4, "o"), (1, "f"))
-"""Blocks of classes of duration: those of an octave, and single ones."""
-
-_LONGEST: Final = 212
-_MOST_BLOCKS: Final = 300
 
 _FLAGS: Final = ("reopened", "held", "redacted", "imported")
 """What is simply so or not so of a run, by the name of its facet and of its field in a filter."""
@@ -61,7 +52,9 @@ ERASED: Final = "erased"
 
 
 def _key(event: Recorded) -> str:
-    return str(event.data["run"]) if event.type in LEFT else event.stream
+    if event.type in LEFT:
+        return str(event.data["run"])
+    return event.stream
 
 
 def _apply(
@@ -83,7 +76,9 @@ def _apply(
     if event.type in CLOSED_AS:
         row["ended_ms"] = event.time_ms
     change = _CHANGES.get(event.type)
-    return row if change is None else change(row, event)
+    if change is None:
+        return row
+    return change(row, event)
 
 
 def _begun(data: Mapping[str, Any], event: Recorded) -> dict[str, Any]:
@@ -151,7 +146,8 @@ def _redacted(row: dict[str, Any], event: Recorded) -> Counted:
 
 def _failed(row: dict[str, Any], event: Recorded) -> Counted:
     """Note a failure, and count it by its fingerprint, with what the first and the last of them said."""
-    error, step = event.data.get("error") or {}, event.data.get("step")
+    error = event.data.get("error") or {}
+    step = event.data.get("step")
     row["error"] = {
         "type": str(error.get("type") or "unknown"),
         "message": str(error.get("message") or "")[:200],
@@ -167,7 +163,10 @@ def _failed(row: dict[str, Any], event: Recorded) -> Counted:
     first = {"run": event.stream, "at_ms": event.time_ms}
     last = {**first, "workflow": row["workflow"], "step": step, **row["error"]}
     return Counted(
-        row, {f"{name}/count": 1}, {f"{name}/last": last}, {f"{name}/first": first}
+        document=row,
+        counts={f"{name}/count": 1},
+        values={f"{name}/last": last},
+        firsts={f"{name}/first": first},
     )
 
 
@@ -183,20 +182,31 @@ def _index(row: Mapping[str, Any]) -> Index:
         f"version={row['version']}",
     }
     labels = row.get("labels") or {}
-    facets |= {_labelled(name, value) for name, value in labels.items()}
-    if "parent" in row:
-        facets.add(f"parent={row['parent'].get('run')}")
-    if "source" in row:
-        facets.add(f"source={row['source']['run']}")
-    if "fingerprint" in row:
-        facets |= {f"fingerprint={row['fingerprint']}", f"error={row['error']['type']}"}
-    facets |= {f"{name}=yes" for name in _FLAGS if row.get(name)}
-    if "ended_ms" in row:
-        hour = row["ended_ms"] // HOUR_MS
-        length = _length(row["ended_ms"] - row["started_ms"])
-        facets |= {f"ended.{name}={hour // size}" for size, name in _HOURS}
-        facets |= {f"took.{name}={length // size}" for size, name in _LENGTHS}
+    facets.update(_labelled(name, value) for name, value in labels.items())
+    facets.update(f"{name}=yes" for name in _FLAGS if row.get(name))
+    for name, facets_of in _FACETS_OF.items():
+        if name in row:
+            facets.update(facets_of(row))
     return Index(row["started_ms"], frozenset(facets))
+
+
+def _facets_of_failure(row: Mapping[str, Any]) -> Iterator[str]:
+    yield f"fingerprint={row['fingerprint']}"
+    yield f"error={row['error']['type']}"
+
+
+def _facets_of_end(row: Mapping[str, Any]) -> Iterator[str]:
+    yield from blocks.of_end(row["ended_ms"])
+    yield from blocks.of_duration(row["ended_ms"] - row["started_ms"])
+
+
+_FACETS_OF: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterable[str]]]] = {
+    "parent": lambda row: [f"parent={row['parent'].get('run')}"],
+    "source": lambda row: [f"source={row['source']['run']}"],
+    "fingerprint": _facets_of_failure,
+    "ended_ms": _facets_of_end,
+}
+"""What a row may have beside what all have -> the facets by which it is found then."""
 
 
 _CHANGES: Final[
@@ -248,11 +258,6 @@ ARCHIVE: Final = Projection(
 """Runs that are archived: their last rows, found in the same ways, and where they are."""
 
 
-def _length(took_ms: int) -> int:
-    """Return the class of a duration; each is a fifth longer than the one before."""
-    return int(4 * math.log2(max(0, took_ms) + 1))
-
-
 @dataclass(frozen=True, slots=True)
 class RunFilter:
     """Which runs: every field narrows; several values of one mean any of them. Times in ms, from on and below to."""
@@ -276,6 +281,16 @@ class RunFilter:
     took_from: int | None = None
     took_to: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a text where a tuple of texts belongs: its letters would be asked for, and no run found.
+
+        Raises InvalidQuery.
+        """
+        for name in _NAMED:
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise InvalidQuery(f"{name} is a tuple: {name}=({value!r},)")
+
     def query(self, *, limit: int = 50, after: str = "") -> Query:
         """Return the search of the view of runs."""
         groups = [
@@ -283,8 +298,8 @@ class RunFilter:
         ]
         groups += [(_labelled(name, value),) for name, value in self.labels.items()]
         groups += [(f"{name}=yes",) for name in _FLAGS if getattr(self, name)]
-        groups.append(_ended(self.ended_from, self.ended_to))
-        groups.append(_took(self.took_from, self.took_to))
+        groups.append(blocks.ended(self.ended_from, self.ended_to))
+        groups.append(blocks.took(self.took_from, self.took_to))
         return Query(
             tuple(group for group in groups if group),
             since=self.started_from,
@@ -296,7 +311,9 @@ class RunFilter:
         )
 
     def _where(self) -> Callable[[Mapping[str, Any]], bool] | None:
-        return self.fits if self._asks_for_ends() else None
+        if self._asks_for_ends():
+            return self.fits
+        return None
 
     def _asks_for_ends(self) -> bool:
         """Tell whether only runs that have ended can fit."""
@@ -321,9 +338,7 @@ class RunFilter:
         facets = _index(row).facets
         # Blocks of times are for the index only; `fits` has looked at the times themselves.
         groups = (
-            group
-            for group in self.query().facets
-            if not group[0].startswith(("ended.", "took."))
+            group for group in self.query().facets if not blocks.is_block(group[0])
         )
         return all(facets & set(group) for group in groups)
 
@@ -334,35 +349,3 @@ def _started(row: Mapping[str, Any]) -> int:
 
 def _within(value: int, low: int | None, high: int | None) -> bool:
     return (low is None or value >= low) and (high is None or value < high)
-
-
-def _ended(low: int | None, high: int | None) -> tuple[str, ...]:
-    """Cover a range of times with blocks of hours."""
-    if low is None or high is None:  # there is no end to cover, or no beginning
-        return ()
-    return _cover("ended", low // HOUR_MS, (high - 1) // HOUR_MS + 1, _HOURS)
-
-
-def _took(low: int | None, high: int | None) -> tuple[str, ...]:
-    """Cover a range of durations with blocks of classes."""
-    if low is None and high is None:
-        return ()
-    end = _LONGEST if high is None else _length(high) + 1
-    return _cover("took", _length(low or 0), end, _LENGTHS)
-
-
-def _cover(
-    facet: str, first: int, end: int, levels: tuple[tuple[int, str], ...]
-) -> tuple[str, ...]:
-    """Cover a range with blocks, large ones where they fit; one that takes too many is left to the documents."""
-    blocks: list[str] = []
-    while first < end and len(blocks) < _MOST_BLOCKS:
-        size, name = next(level for level in levels if _fits_in(level[0], first, end))
-        blocks.append(f"{facet}.{name}={first // size}")
-        first += size
-    return tuple(blocks) if first >= end else ()
-
-
-def _fits_in(size: int, first: int, end: int) -> bool:
-    """Tell whether a block of a size can begin here; one of size 1 always can."""
-    return size == 1 or (first % size == 0 and first + size <= end)

@@ -123,19 +123,26 @@ def count(store: ViewStore, view: str, partitions: int, query: Query) -> int:
         view, [(scan.partition, chunk, names) for scan, chunk in chunks]
     )
     total = 0
-    late_ordinals: list[tuple[int, list[int]]] = []
+    late_batches: list[tuple[int, list[int]]] = []
     for (scan, chunk), bits in zip(chunks, facet_sets, strict=True):
         fits = scan.among(chunk, query, bits)
-        late = bits[-1] & fits if query.minds_late else 0
+        late = 0
+        if query.minds_late:
+            late = bits[-1] & fits
         total += (fits & ~late).bit_count()
-        ordinals = list(falling(late, chunk))
-        for start in range(0, len(ordinals), _MOST):
-            late_ordinals.append((scan.partition, ordinals[start : start + _MOST]))
+        for ordinals in _batches(falling(late, chunk)):
+            late_batches.append((scan.partition, ordinals))
     # Documents that came in late stand behind their own order: only by looking at them is it known whether they fit.
-    for batch in late_ordinals:
+    for batch in late_batches:
         [rows] = store.rows(view, [batch])
         total += sum(_fits(query, row) for row in rows)
     return total
+
+
+def _batches(ordinals: Iterator[int]) -> Iterator[list[int]]:
+    """Return ordinals, no more at a time than documents are read."""
+    while batch := list(itertools.islice(ordinals, _MOST)):
+        yield batch
 
 
 @dataclass(slots=True)
@@ -164,7 +171,13 @@ class _Scan:
     def put(self, row: Row) -> None:
         """Add a document to the buffer."""
         self.buffer.append(
-            Found(row.key, row.document, row.order, self.partition, row.ordinal)
+            Found(
+                key=row.key,
+                document=row.document,
+                order=row.order,
+                partition=self.partition,
+                ordinal=row.ordinal,
+            )
         )
 
     def among(self, chunk: int, query: Query, bits: Sequence[int]) -> int:
@@ -241,7 +254,8 @@ def _fill(
     store: ViewStore, view: str, query: Query, scans: Sequence[_Scan], size: int
 ) -> None:
     """Put some documents into the buffer of each scan, or find out that it has come to its end."""
-    todo, size = list(scans), min(_MOST, size)
+    todo = list(scans)
+    size = min(_MOST, size)
     while todo:
         batches = [(scan, scan.take(size)) for scan in todo]
         asked = [(scan, ordinals) for scan, ordinals in batches if ordinals]
@@ -288,13 +302,21 @@ def _descend(store: ViewStore, view: str, query: Query, scans: Sequence[_Scan]) 
 
 
 def _fits(query: Query, row: Row) -> bool:
-    if query.order_of is not None:
-        order = query.order_of(row.document)
-        if query.since is not None and order < query.since:
-            return False
-        if query.until is not None and order >= query.until:
-            return False
-    return query.where is None or query.where(row.document)
+    """Tell whether a document is what is asked for, by what stands in it."""
+    if not _is_in_time(query, row):
+        return False
+    if query.where is None:
+        return True
+    return query.where(row.document)
+
+
+def _is_in_time(query: Query, row: Row) -> bool:
+    if query.order_of is None:  # then the index knows it
+        return True
+    order = query.order_of(row.document)
+    if query.since is not None and order < query.since:
+        return False
+    return query.until is None or order < query.until
 
 
 def _parse(cursor: str) -> tuple[int, int, int]:

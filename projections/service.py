@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from eventstore.errors import LockTaken
+from eventstore.redis.driver.outages import level_of
 from openagents_json.errors import OpenAgentsError
+from projections.reader import Rebuilding
 from projections.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -33,7 +37,8 @@ BUSY_SECONDS = 15.0
 class ProjectionService:
     """Folds what has come in, again and again, when there are no steps to run, or else a little at a time.
 
-    `partitions` says which are this process's at the moment, `quiet_ms` how long it has had no steps to run.
+    `partitions` says which are this process's at the moment, `quiet_ms` how long it has had no steps to run, and
+    `rebuilding` gives the views to who alone may let readers use one that was built anew.
     """
 
     def __init__(
@@ -42,8 +47,10 @@ class ProjectionService:
         partitions: Callable[[], Sequence[int]],
         quiet_ms: Callable[[], float],
         steady_ms: Callable[[], float],
+        rebuilding: Rebuilding,
     ) -> None:
         self._runner = runner
+        self._rebuilding = rebuilding
         self._partitions = partitions
         self._quiet_ms = quiet_ms
         self._steady_ms = steady_ms
@@ -69,7 +76,8 @@ class ProjectionService:
             try:
                 self.look()
             except OpenAgentsError as error:
-                log.warning("the views could not be brought up to date: %s", error)
+                level = level_of(error)
+                log.log(level, "the views could not be brought up to date: %s", error)
             except Exception:
                 # Views may fall behind; the runs of this process must not.
                 log.exception("the views met a defect of the engine")
@@ -99,16 +107,25 @@ class ProjectionService:
         targets = self._runner.targets()
         todo = self._runner.behind(self._partitions(), targets)
         while todo:
-            begun, busy = self._steady_ms(), self._busy()
+            begun = self._steady_ms()
+            busy = self._busy()
             if busy and not overdue:
                 return False
             size = 1 if busy else PARTITIONS
-            some, todo = todo[:size], todo[size:]
+            some = todo[:size]
+            todo = todo[size:]
             if self._runner.advance(some, targets):
                 todo += some
             pause = BUSY_PAUSE if busy else QUIET_PAUSE
             took_seconds = (self._steady_ms() - begun) / 1000
             if self._stop.wait(pause * took_seconds):
                 return False
-        self._runner.switch()
+        self._switch()
         return True
+
+    def _switch(self) -> None:
+        """Let readers use what was built anew, if nobody else does so just now."""
+        for projection in self._runner.built():
+            # Who has begun to build it on its own thread lets readers over itself.
+            with suppress(LockTaken), self._rebuilding(projection.id) as store:
+                self._runner.writing_to(store).switch(projection)

@@ -190,7 +190,8 @@ class SqlRunner:
         position: int,
         events: Sequence[Recorded],
     ) -> int:
-        last, table = events[-1], self._table
+        last = events[-1]
+        table = self._table
         claim = (
             sa.update(table)
             .where(

@@ -62,7 +62,9 @@ def steps_projection(component_of: ComponentOf, begin_of: BeginOf) -> Projection
             return None
         counts = _counts(run, event, component_of)
         MOVES[event.type](run["steps"], event)
-        return Counted(run, counts) if counts else run
+        if counts:
+            return Counted(run, counts)
+        return run
 
     return Projection("steps", apply, types=TYPES)
 
@@ -83,7 +85,8 @@ def _counts(
     """Return what is counted of a component when an attempt of a step ends, nothing when none does."""
     if event.type not in _COUNTED or counted_before(event):
         return {}
-    name, end = event.data["step"], _COUNTED[event.type]
+    name = event.data["step"]
+    end = _COUNTED[event.type]
     step = run["steps"].get(name)
     if step is None or step["status"] != "started":
         return {}
@@ -180,7 +183,9 @@ class ComponentStatistics:
     def error_rate(self) -> float:
         """Return the part of the attempts that failed or were lost."""
         ended = self.completed + self.failed + self.lost
-        return (self.failed + self.lost) / ended if ended else 0.0
+        if ended:
+            return (self.failed + self.lost) / ended
+        return 0.0
 
 
 def component_statistics(

@@ -39,7 +39,7 @@ def verify(
     """
     drifts: list[Drift] = []
     names: set[tuple[int, str, int]] = set()
-    for partition in range(runner.partitions):
+    for partition in projection.partitions(runner.partitions):
         of_partition, index_names = _partition(
             store, projection, view, partition, runner, partition in left
         )
@@ -63,7 +63,13 @@ def _partition(
 ) -> tuple[list[Drift], set[tuple[int, str, int]]]:
     heads = {partition: 0}
     folded = MemoryViewStore(lambda p: heads[p])
-    folding = Runner(runner.log, folded, [projection], partition + 1, lambda: 0.0)
+    folding = Runner(
+        log=runner.log,
+        store=folded,
+        projections=[projection],
+        partitions=partition + 1,
+        steady_ms=lambda: 0.0,
+    )
     target = [Target(projection, view)]
     for _ in range(TRIES):
         runner.catch_up([partition], target)
@@ -116,7 +122,8 @@ def _rows(
     folded_rows = {row.key: row for row in folded.documents(view, partition)}
     drifts = []
     for key in stored_rows.keys() | folded_rows.keys():
-        stored, expected = stored_rows.get(key), folded_rows.get(key)
+        stored = stored_rows.get(key)
+        expected = folded_rows.get(key)
         document = stored and stored.document
         expected_document = expected and expected.document
         is_elsewhere = with_ordinals and stored != expected
@@ -131,9 +138,15 @@ def _tally(
 ) -> Iterable[Drift]:
     [stored], [expected] = (x.tally(view, [partition]) for x in (store, folded))
     for name in stored.keys() | expected.keys():
-        value, expected_value = stored.get(name), expected.get(name)
+        value = stored.get(name)
+        expected_value = expected.get(name)
         if value != expected_value:
-            yield Drift(partition, f"count {name}", str(value), str(expected_value))
+            yield Drift(
+                partition=partition,
+                what=f"count {name}",
+                view=str(value),
+                log=str(expected_value),
+            )
 
 
 def _index(

@@ -26,15 +26,17 @@ _COUNTS: Final = names_by_attempt(
 )
 """The name of an event -> what it is counted as, by the view of workers."""
 
-_PROCESS: Final = re.compile(r"(?!relay:)(.+:\d+:[0-9a-z]{5})(?:/\d+)?")
-"""The id of a process, with the number of one of its drains."""
+_PROCESS: Final = re.compile(r"(?!relay:|http:)(.+:\d+:[0-9a-z]{5})(?:/\d+)?|(http:.+)")
+"""The id of a process, with the number of one of its drains; or the name of a worker over HTTP."""
 
 
 def _key(event: Recorded) -> str | None:
     if counted_before(event):
         return None
     match = _PROCESS.fullmatch(str(event.data.get("worker") or event.actor))
-    return match[1] if match else None
+    if match:
+        return match[1] or match[2]
+    return None
 
 
 def _apply(worker: dict[str, Any] | None, event: Recorded) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -29,6 +30,7 @@ from tests.stores import broken, remove, stores
 TESTS = Path(__file__).parent
 REDIS = shutil.which("redis-server")
 KINDS = ["valkey", "redis"] if REDIS else ["valkey"]
+ITEMS_BY_PATH = pytest.StashKey[dict[Path, list[pytest.Item]]]()
 _numbers = itertools.count(1)
 
 # How long an example takes says what else the machine does, and nothing of the code.
@@ -44,7 +46,8 @@ class Server:
 
     kind: str
     directory: Path
-    options: tuple[str, ...] = ("--appendonly", "yes", "--appendfsync", "everysec")
+    appendfsync: str = "everysec"
+    options: tuple[str, ...] = ("--appendonly", "yes")
     process: subprocess.Popen[bytes] | None = None
     connections: list[Connection] = field(default_factory=list)
     _look: Connection | None = None
@@ -71,6 +74,8 @@ class Server:
             "1024",
             "--logfile",
             f"{self.directory}/log",
+            "--appendfsync",
+            self.appendfsync,
             *self.options,
         ]
         self.process = subprocess.Popen(
@@ -122,10 +127,13 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 @contextmanager
-def serving(kind: str) -> Iterator[Server]:
-    """A server that ends, with its data, when the block ends."""
+def serving(kind: str, appendfsync: str = "everysec") -> Iterator[Server]:
+    """A server that ends, with its data, when the block ends.
+
+    One that is killed is to write `always`: at `everysec` it answers before it writes while its disk is behind.
+    """
     directory = Path(tempfile.mkdtemp(prefix="oa-"))
-    server = Server(kind, directory)
+    server = Server(kind, directory, appendfsync)
     server.start()
     try:
         yield server
@@ -165,8 +173,8 @@ def server(request: pytest.FixtureRequest, shared_servers: SharedServers) -> Ser
 
 @pytest.fixture(params=KINDS)
 def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server that one test may kill."""
-    with serving(request.param) as started:
+    """A server that one test may kill: it loses nothing that it has acknowledged."""
+    with serving(request.param, "always") as started:
         yield started
 
 
@@ -192,11 +200,7 @@ def stores_of_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
     )
     yield
     for server in shared.started() if shared else ():
-        damages = any(
-            _damages(item)
-            for item in request.session.items
-            if item.path == request.node.path
-        )
+        damages = any(_damages(item) for item in _items_of(request.node))
         _in_order(server, before.get(server.directory, frozenset()), damages=damages)
 
 
@@ -212,20 +216,20 @@ def stores_of_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
     servers: list[Server] = [request.getfixturevalue(name) for name in used]
     before = [stores(server.look) for server in servers]
     yield
-    for server, known in zip(servers, before, strict=True):
-        _in_order(server, known, damages=_damages(request.node))
+    for server, earlier in zip(servers, before, strict=True):
+        _in_order(server, earlier, damages=_damages(request.node))
 
 
 def _in_order(server: Server, before: frozenset[str], *, damages: bool) -> None:
     if server.process is None or server.process.poll() is not None:
         return
     left = stores(server.look) - before
-    found = {} if damages else broken(server.look, left)
+    damages_by_store = {} if damages else broken(server.look, left)
     remove(server.look, left)
-    if found:
+    if damages_by_store:
         lines = [
             f"store {prefix}: {violation}"
-            for prefix, items in found.items()
+            for prefix, items in damages_by_store.items()
             for violation in items
         ]
         pytest.fail(
@@ -235,8 +239,20 @@ def _in_order(server: Server, before: frozenset[str], *, damages: bool) -> None:
 
 
 def _uses_servers(module: pytest.Item | pytest.Collector) -> bool:
-    items = [item for item in module.session.items if item.path == module.path]
-    return any("server" in getattr(item, "fixturenames", ()) for item in items)
+    return any(
+        "server" in getattr(item, "fixturenames", ()) for item in _items_of(module)
+    )
+
+
+def _items_of(module: pytest.Item | pytest.Collector) -> list[pytest.Item]:
+    """Return the tests of a module; all are sorted once, as there are thousands and each module asks."""
+    stash = module.session.stash
+    if ITEMS_BY_PATH not in stash:
+        items_by_path: dict[Path, list[pytest.Item]] = {}
+        for item in module.session.items:
+            items_by_path.setdefault(item.path, []).append(item)
+        stash[ITEMS_BY_PATH] = items_by_path
+    return stash[ITEMS_BY_PATH].get(module.path, [])
 
 
 def _damages(item: pytest.Item) -> bool:
@@ -248,6 +264,20 @@ def _damages(item: pytest.Item) -> bool:
             f"{item.nodeid}: damages_store wants a reason: why does the test break a store?"
         )
     return mark is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage while modules and tests are gathered, nor among them later: they stay to the end.
+
+    Half of the time of collection went into it, in each worker anew.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -275,9 +305,13 @@ def _rank(item: pytest.Item) -> int:
 @pytest.fixture(autouse=True)
 def log_records_as_before() -> Iterator[None]:
     """Take back what a command that ran in this process set for its own, in fixtures of modules too: how logs speak."""
+    root = logging.getLogger()
     logging.setLogRecordFactory(logging.LogRecord)
     yield
     logging.setLogRecordFactory(logging.LogRecord)
+    for handler in list(root.handlers):
+        if type(handler).__module__.startswith("cli."):
+            root.removeHandler(handler)
 
 
 def pytest_collection_finish() -> None:

@@ -6,6 +6,7 @@ own, as whatever is begun anew; how commands are found and begun is for the test
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -15,6 +16,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +26,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = (
     "cli.commands.doctor",
+    "cli.commands.dev.command",
     "cli.commands.run",
     "cli.commands.worker",
     "cli.commands.runs.group",
     "cli.commands.runs.heal",
     "cli.drawing",
-    "cli.failures",
+    "cli.failing.failures",
     "cli.main",
     "cli.root",
     "openagents_json.engine.facade",
@@ -67,7 +70,15 @@ IMPORTED = (
     "sqlalchemy",
     "tests.conftest",
 )
-SERVER = "from tests.fork_server import become_a_program; exec(become_a_program())"
+SERVER = """
+from tests.fork_server import become_a_program, end_at_once
+try:
+    exec(become_a_program())
+except SystemExit as ended:
+    end_at_once(ended.code)
+    raise
+end_at_once(None)
+"""
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -81,7 +92,8 @@ class ForkedProcess(subprocess.Popen[Any]):
 
     def _execute_child(self, *given: Any) -> None:
         """Fork where the standard library would begin a process anew; what surrounds it stays the library's."""
-        names = subprocess.Popen._execute_child.__code__.co_varnames[1:]
+        library: Any = subprocess.Popen
+        names = library._execute_child.__code__.co_varnames[1:]
         options = dict(zip(names, given, strict=False))
         python, flag, program, *arguments = options["args"]
         if (python, flag) != (sys.executable, "-c"):
@@ -98,7 +110,7 @@ class ForkedProcess(subprocess.Popen[Any]):
         self.pid = _fork_server().fork(request, streams)
         self._child_created = True
         pipes = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
-        self._close_pipe_fds(*(options[name] for name in pipes))
+        library._close_pipe_fds(self, *(options[name] for name in pipes))
 
 
 def run_forked(
@@ -190,6 +202,24 @@ def become_a_program() -> CodeType:
             for number in streams:
                 os.close(number)
     return _begun(request, streams)
+
+
+def end_at_once(code: object) -> None:
+    """End a program in the order in which an interpreter does, without taking its modules apart, as nobody sees that.
+
+    To take apart what was only read so far copies it: ten times what the fork has cost. Returns where more is to be
+    done than to end: what ended the program is a text to print, or a stream takes nothing.
+    """
+    library: Any = threading
+    library._shutdown()  # waits for threads, as those may still use what `atexit` puts away
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):  # none, or one that takes no more
+        return
+    if code is None or isinstance(code, int):
+        os._exit((code or 0) & 0xFF)
 
 
 def _fork_for_the_parent() -> int:

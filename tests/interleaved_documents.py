@@ -121,15 +121,15 @@ class Documents:
                 return {**step, "mutex": "k"} if self.one_in(6) else step
 
     def foreach(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        step: dict[str, Any] = {
             "foreach": self.random.choice(
                 [[], [1], [1, 2, 3], [1, 2, 3, 4], {"a": 1, "b": 2}]
             )
         }
         if self.one_in(2):
-            found["tolerated_failures"] = self.random.randint(1, 2)
+            step["tolerated_failures"] = self.random.randint(1, 2)
         if self.one_in(3):
-            found["max_concurrency"] = self.random.randint(1, 2)
+            step["max_concurrency"] = self.random.randint(1, 2)
         if self.racy and self.one_in(3):
-            found["enough"] = self.random.randint(1, 2)
-        return found
+            step["enough"] = self.random.randint(1, 2)
+        return step

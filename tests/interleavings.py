@@ -46,18 +46,18 @@ class Course:
     def give(self, command: cmd.Command, *, facts_only: bool = False) -> None:
         """Decide on a command and apply what happens, or of that only the facts, as a commit that was overtaken."""
         try:
-            made = decision(self.plan, self.state, command)
+            outcome = decision(self.plan, self.state, command)
         except cmd.Rejected:
             if (
                 self.state.unsettled or self.state.pending
             ):  # perhaps for what those lead to, which is stored first
                 self.give(cmd.Advance())
             return
-        for event in made.events[: made.facts] if facts_only else made.events:
+        for event in outcome.events[: outcome.facts] if facts_only else outcome.events:
             after = evolve(self.state, from_data(type_name(event), to_data(event)))
             assert after is not self.state, f"{event} does not apply to {self.state}"
             self.state = after
-        assert facts_only or self.state == made.state
+        assert facts_only or self.state == outcome.state
 
     def claim(self, path: str) -> None:
         self.fence += 1
@@ -122,7 +122,7 @@ class Course:
     def end(self) -> dict[str, Any]:
         """Return what a user sees of the end, and the results of the steps that came to one."""
         state, error = self.state, dict(self.state.error or {})
-        found = {
+        outcomes = {
             path: (step.status, step.output if step.status == st.COMPLETED else None)
             for path, step in state.steps.items()
             if step.status in (st.COMPLETED, st.FAILED)
@@ -132,7 +132,7 @@ class Course:
             "output": state.output,
             "error": error,
             "step": state.failed_step,
-        } | found
+        } | outcomes
 
 
 def play(course: Course, random: Random, lost: float) -> None:
@@ -238,9 +238,9 @@ def repeat(course: Course, commands: Iterator[cmd.Command | Claim]) -> Course:
             if command.step in other.claimable():
                 other.claim(command.step)
         elif isinstance(command, cmd.LoseLease):
-            known = other.state.steps.get(command.step)
+            step = other.state.steps.get(command.step)
             other.give(
-                cmd.LoseLease(command.step, known.fence if known is not None else "")
+                cmd.LoseLease(command.step, step.fence if step is not None else "")
             )
         else:
             other.give(command)

@@ -29,7 +29,7 @@ def broken(
     connection: Connection, prefixes: Iterable[str]
 ) -> dict[str, list[Violation]]:
     """Return what is wrong with stores, by prefix; nothing of those that cannot be reached."""
-    found = {}
+    by_store = {}
     for prefix in sorted(prefixes):
         try:
             partitions = connection.command(
@@ -37,12 +37,12 @@ def broken(
             )
             if partitions is not None:
                 store = RedisRunStore(connection, Keyspace(prefix, int(partitions)))
-                found[prefix] = confirmed(
+                by_store[prefix] = confirmed(
                     Inspector(store), range(int(partitions)), deep=True
                 )
         except EventStoreError:
             continue
-    return {prefix: violations for prefix, violations in found.items() if violations}
+    return {prefix: violations for prefix, violations in by_store.items() if violations}
 
 
 def remove(connection: Connection, prefixes: Iterable[str]) -> None:

@@ -9,18 +9,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import Target, target_options
+from cli.failing.interrupts import notice_at_interrupt, notice_of_repeatable
+from cli.options import (
+    RenamedOption,
+    Target,
+    changing_options,
+    quiet_option,
+    reading_options,
+)
 from cli.render import answer, print_line
 from cli.run_ids import RUN
-from cli.terminal import bytes_out, give, say
+from cli.terminal import bytes_out, give, note, say
 from openagents_json.errors import file_errors
 
 if TYPE_CHECKING:
     from openagents_json.engine import Audit
 
 key_option = click.option(
-    "--key",
+    "--public-key",
     "keys",
+    cls=RenamedOption,
+    formerly="--key",
     multiple=True,
     metavar="FILE",
     help="A public key that you trust.  [default: those of the ledger]",
@@ -34,7 +43,7 @@ witness_option = click.option(
 
 @click.group()
 def audit() -> None:
-    """Prove what the log says: seal and sign it, check it, give receipts."""
+    """Prove what the log says: seal it, check it, give receipts."""
 
 
 @audit.command()
@@ -46,12 +55,18 @@ def audit() -> None:
     metavar="FILE",
     help="The private key.",
 )
+@quiet_option()
 def keygen(output: str) -> None:
-    """Make a pair of keys: FILE, which only those who seal may read, and FILE.pub, for everybody."""
+    """Make a pair of keys. FILE is for those who seal, and for nobody else; FILE.pub is for everybody.
+
+    \b
+    Example: openagents audit keygen --output audit.key
+    """
     from openagents_json.engine import is_there, new_signer, public_pem
 
     signer = new_signer()
-    private, public = Path(output), Path(f"{output}.pub")
+    private = Path(output)
+    public = Path(f"{output}.pub")
     if is_there(private) or is_there(public):
         raise click.ClickException(
             f"{private} or {public} is there already; name another file with --output"
@@ -72,22 +87,30 @@ def keygen(output: str) -> None:
     metavar="FILE",
     help="The key that signs.  [default: OPENAGENTS_AUDIT_KEY]",
 )
-@target_options
+@changing_options
 def seal(target: Target, private_key: str | None) -> None:
-    """Seal and sign all that is in the log by now; workers with OPENAGENTS_AUDIT_KEY do so by themselves."""
+    """Seal and sign all that is in the log by now. Workers with OPENAGENTS_AUDIT_KEY do so by themselves.
+
+    \b
+    Example: openagents audit seal --private-key audit.key
+    """
     from openagents_json.engine.audit import read_signer
 
     signer = read_signer(private_key) if private_key else None
-    with target.engine() as engine:
+    with target.engine() as engine, notice_at_interrupt(notice_of_repeatable):
         sealed = engine.audit.seal(signer)
     message = f"{sealed.events} events sealed, {sealed.epochs} epochs signed"
     answer(sealed, message, as_json=target.as_json)
 
 
 @audit.command()
-@target_options
+@reading_options
 def status(target: Target) -> None:
-    """Tell how the ledger stands."""
+    """Tell how the ledger stands.
+
+    \b
+    Example: openagents audit status
+    """
     with target.engine() as engine:
         ledger = engine.audit.status()
     messages = (
@@ -100,10 +123,10 @@ def status(target: Target) -> None:
 
 @audit.command()
 @click.argument("file", required=False)
-@click.option("--run", "run_id", metavar="RUN", help="Only this run.")
+@click.option("--run", "run_id", metavar="RUN", type=RUN, help="Only this run.")
 @key_option
 @witness_option
-@target_options
+@reading_options
 def verify(
     target: Target,
     file: str | None,
@@ -111,9 +134,14 @@ def verify(
     keys: tuple[str, ...],
     witness: str | None,
 ) -> int:
-    """Check the store, one run, or a FILE: an export or a receipt, for which no store is needed.
+    """Check the store, a run, an export or a receipt. For a FILE, no store is needed.
 
     Exit code: 0 when all is as it was sealed, 1 when something is not, or nothing could be verified.
+
+    \b
+    Examples:
+      openagents audit verify --public-key audit.key.pub
+      openagents audit verify ledger.zip --public-key audit.key.pub
     """
     from openagents_json.engine.audit import read_keys, read_witness, verify_file
 
@@ -132,7 +160,7 @@ def verify(
 def _tell(target: Target, report: Audit) -> int:
     answer(report, report.lines(), as_json=target.as_json)
     if not report.verified and not target.as_json:
-        say("nothing is signed yet: `openagents audit seal` signs it", err=True)
+        note("nothing is signed yet: `openagents audit seal` signs it")
     return 0 if report.verified and report.intact else 1
 
 
@@ -147,11 +175,15 @@ def _tell(target: Target, report: Audit) -> int:
     is_flag=True,
     help="Prove that it happened, without what it carried.",
 )
-@target_options
+@reading_options
 def receipt(
     target: Target, run: str, event: int, output: str | None, without_payload: bool
 ) -> None:
-    """Return a proof that EVENT of RUN was sealed as it is; a third party checks it with the public key alone."""
+    """Give a receipt: a proof that EVENT of RUN was sealed as it is. A third party checks it with the public key alone.
+
+    \b
+    Example: openagents audit receipt RUN 3 --output receipt.json
+    """
     from openagents_json.engine import replacing
 
     with target.engine() as engine:
@@ -161,16 +193,20 @@ def receipt(
     else:
         with replacing(Path(output)) as out:
             out.write(document + b"\n")
-        say(f"{output}: event {event} of {run}", err=True)
+        note(f"{output}: event {event} of {run}")
 
 
 @audit.command()
 @click.option(
     "--output", "-o", required=True, metavar="FILE", help="Where it goes; - is stdout."
 )
-@target_options
+@reading_options
 def export(target: Target, output: str) -> None:
-    """Write log and ledger as one file, for an auditor without access to the store."""
+    """Write log and ledger as one file. An auditor needs no access to the store then.
+
+    \b
+    Example: openagents audit export --output ledger.zip
+    """
     from openagents_json.engine import replacing
 
     with target.engine() as engine:
@@ -181,15 +217,18 @@ def export(target: Target, output: str) -> None:
         with replacing(Path(output)) as out:
             engine.audit.export(out)
     with file_errors(output, "it was written, and taken away"):
-        say(f"{output}: {Path(output).stat().st_size} bytes", err=True)
+        note(f"{output}: {Path(output).stat().st_size} bytes")
 
 
 @audit.command("witness")
-@target_options
+@reading_options
 def show_witness(target: Target) -> None:
-    """Print the newest signed records, a line each, to keep where nobody of the store can write.
+    """Print the newest signed records. Keep them where nobody of the store can write.
 
     With them, `audit verify --witness` finds out even if the whole ledger was made anew with the private key.
+
+    \b
+    Example: openagents audit witness > witness.jsonl
     """
     with target.engine() as engine:
         _lines(engine.audit.witness())

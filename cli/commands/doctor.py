@@ -16,14 +16,19 @@ from cli.terminal import say
 @click.option(
     "--deep",
     is_flag=True,
-    help="Read each event of each run, also where a run looks right from outside.",
+    help="Read each event of each run and of the catalog, also where all looks right from outside.",
 )
 @target_options
 def doctor(target: Target, repair: bool, deep: bool) -> int:
-    """Check the server, the workers, the clocks, and that every run can go on.
+    """Check server, workers, clocks, and that every run can go on.
 
     A server that has no store yet is looked over all the same. Exit code: 0 when all is well, 1 when something needs
     attention.
+
+    \b
+    Examples:
+      openagents doctor
+      openagents doctor --deep --repair
     """
     from openagents_json.engine import NoStore
     from openagents_json.engine.diagnosis.doctor import diagnose, diagnose_server

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from cli.commands.project_files import project_files
+from cli.options import quiet_option
 from cli.render import answer
 from openagents_json.errors import Conflict, file_errors
 
@@ -17,6 +18,7 @@ REMEDY = "choose a folder in which files can be written"
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path())
+@quiet_option()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def init(folder: str, as_json: bool) -> None:
     """Begin a project in a folder: a workflow, components, a test. Files that are there are never overwritten.
@@ -42,8 +44,8 @@ def _refuse_to_overwrite(root: Path, names: list[str]) -> None:
     existing = [name for name in names if os.path.lexists(root / name)]
     if existing:
         raise Conflict(
-            f"{root} has {', '.join(existing)} already, and nothing was written; "
-            "choose another folder: openagents init DIR"
+            f"{root} has {', '.join(existing)} already, and nothing was written",
+            remedy="choose another folder: openagents init DIR",
         )
 
 
@@ -61,4 +63,5 @@ def _next_commands(folder: str) -> list[str]:
         "next:",
         *change_folder,
         "  openagents run workflow.json --input name=Ada -c components.py",
+        "  openagents dev",
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli.options import Target, target_options
+from cli.options import Target, changing_options, quiet_option, reading_options
 from cli.render import answer
 from cli.run_ids import RUN
 from cli.terminal import read_input, say
@@ -20,9 +20,14 @@ def keys() -> None:
 
 
 @keys.command()
+@quiet_option()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def generate(as_json: bool) -> None:
-    """Print a new master key; put it first in OPENAGENTS_ENCRYPTION_KEYS, wherever runs are started or worked on."""
+    """Print a new master key. Put it first in OPENAGENTS_ENCRYPTION_KEYS, wherever runs are started or worked on.
+
+    \b
+    Example: openagents keys generate
+    """
     from openagents_json.engine.keys import new_master_key
 
     master = new_master_key()
@@ -30,11 +35,14 @@ def generate(as_json: bool) -> None:
 
 
 @keys.command()
-@target_options
+@changing_options
 def rotate(target: Target) -> int:
-    """Wrap the keys of all runs with the first master key, after which the others are not needed any more.
+    """Wrap the keys of all runs with the first master key. Then the others are not needed any more.
 
     May be stopped and repeated. Exit code: 0 when no key needs another master key, 1 otherwise.
+
+    \b
+    Example: openagents keys rotate
     """
     with target.engine() as engine:
         done = engine.keys.rotate()
@@ -49,11 +57,14 @@ def rotate(target: Target) -> int:
 
 @keys.command("show")
 @click.argument("run", type=RUN)
-@target_options
+@reading_options
 def show_key(target: Target, run: str) -> int:
-    """Print the key of a run, for whoever is to read a capsule of it; whoever has it can read all payloads of the run.
+    """Print the key of a run, for who is to read its capsule. Whoever has it can read all payloads of the run.
 
     Exit code: 1 when the run is not encrypted.
+
+    \b
+    Example: openagents keys show RUN > run.key
     """
     with target.engine() as engine:
         text = engine.keys.export(run)
@@ -73,11 +84,14 @@ def show_key(target: Target, run: str) -> int:
     default="-",
     help="Where the key is.  [default: the standard input]",
 )
-@target_options
+@changing_options
 def adopt(target: Target, run: str, key: str | None, key_file: str) -> None:
-    """Keep the key of a run that comes from another store, before its capsule is imported.
+    """Keep the key of a run that comes from another store. Then its capsule can be imported.
 
     `openagents keys show` prints it there.
+
+    \b
+    Example: openagents keys adopt RUN --key-file run.key
     """
     if key is not None:
         raise click.UsageError(

@@ -75,7 +75,7 @@ _README: Final = """\
 
 ```shell
 openagents run workflow.json --input name=Ada -c components.py
-openagents dev -c components.py
+openagents dev
 python -m pip install pytest
 python -m pytest
 ```

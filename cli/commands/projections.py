@@ -8,20 +8,25 @@ from typing import Any
 
 import click
 
-from cli.options import Target, target_options
+from cli.failing.interrupts import notice_at_interrupt, notice_of_repeatable
+from cli.options import Target, knowing_listing_options, knowing_options
 from cli.render import answer, print_json, short, show
 from cli.terminal import say
 
 
 @click.group()
 def projections() -> None:
-    """Look at read models, build them anew, and compare them with the log."""
+    """Look at read models, build them anew, check them."""
 
 
 @projections.command("list")
-@target_options
+@knowing_listing_options
 def list_projections(target: Target) -> int:
-    """List projections. Exit code: 1 when one of them stands still."""
+    """List projections. Exit code: 1 when one of them stands still.
+
+    \b
+    Example: openagents projections list
+    """
     with target.engine(projections=True) as engine:
         statuses = engine.projections.status()
     rows = (
@@ -48,7 +53,9 @@ def list_projections(target: Target) -> int:
 
 
 def _rebuilding(generation: int | None, lag: int) -> str:
-    return "" if generation is None else f"generation {generation}, {lag} to go"
+    if generation is None:
+        return ""
+    return f"generation {generation}, {lag} to go"
 
 
 def _troubles(trouble: Mapping[int, Mapping[str, Any]]) -> str:
@@ -66,10 +73,17 @@ def _troubles(trouble: Mapping[int, Mapping[str, Any]]) -> str:
     show_default=True,
     help="Build here and now, beside the workers.",
 )
-@target_options
+@knowing_options
 def rebuild(target: Target, name: str, wait: bool) -> int:
-    """Build a view anew from the log, beside the one in use; readers change over when it has caught up."""
-    with target.engine(projections=True) as engine:
+    """Build a view anew from the log, beside the one in use. Readers change over when it has caught up.
+
+    \b
+    Example: openagents projections rebuild runs
+    """
+    with (
+        target.engine(projections=True) as engine,
+        notice_at_interrupt(notice_of_repeatable),
+    ):
         views = engine.projections
         generation = views.rebuild(name)
         in_use = views.finish_rebuild(name) if wait else False
@@ -84,9 +98,13 @@ def rebuild(target: Target, name: str, wait: bool) -> int:
 
 @projections.command()
 @click.argument("name")
-@target_options
+@knowing_options
 def verify(target: Target, name: str) -> int:
-    """Compare a view with a fold of the whole log. Exit code: 1 when they differ."""
+    """Compare a view with a fold of the whole log. Exit code: 1 when they differ.
+
+    \b
+    Example: openagents projections verify runs
+    """
     with target.engine(projections=True) as engine:
         drifts = engine.projections.verify(name)
         left = engine.projections.left()
@@ -110,9 +128,13 @@ def verify(target: Target, name: str) -> int:
 @projections.command("show")
 @click.argument("name")
 @click.argument("key", required=False)
-@target_options
+@knowing_options
 def show_projection(target: Target, name: str, key: str | None) -> None:
-    """Print the documents of a view, or those under a key, as JSON."""
+    """Print the documents of a view, or those under a key, as JSON.
+
+    \b
+    Example: openagents projections show runs RUN
+    """
     with target.engine(projections=True) as engine:
         views = engine.projections
         if key is not None:

@@ -1,16 +1,34 @@
-"""Processes that work: `worker`, and `dev` with a server of its own."""
+"""A process that works until it is told to stop."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
 import click
 
-from cli.options import Target, target_options
-from cli.terminal import say
+from cli.options import Target, worker_options
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_LEVELS: Final = ["debug", "info", "warning", "error"]
+_FORMATS: Final = ["text", "json"]
 
 
-def tell(line: str) -> None:
-    """Print a line beside the results."""
-    say(line, err=True)
+def log_options(command: Command) -> Command:
+    """Add `--log-level` and `--log-format`."""
+    level = click.option(
+        "--log-level",
+        type=click.Choice(_LEVELS),
+        help="From which level on lines are logged; info has one for each start and end of a step.  [default: warning]",
+    )
+    form = click.option(
+        "--log-format",
+        type=click.Choice(_FORMATS),
+        help="Lines for people, or JSON for machines.  [default: text]",
+    )
+    return level(form(command))
 
 
 @click.command()
@@ -19,13 +37,19 @@ def tell(line: str) -> None:
     help="Worker types to serve, with commas, and no others.  [default: all]",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(1, 1000), default=4, show_default=True
+    "--type",
+    "types",
+    help="Worker types, with commas, each in processes of its own as it is configured.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    help="How many steps run at a time.  [default: 4]",
 )
 @click.option(
     "--pool",
     type=click.Choice(["threads", "prefork", "solo"]),
-    default="threads",
-    show_default=True,
+    help="In threads of this process, in processes of their own, or one by one.  [default: threads]",
 )
 @click.option(
     "--grace-seconds",
@@ -39,60 +63,59 @@ def tell(line: str) -> None:
     metavar="MODULE:FUNCTION",
     help="What makes the receiver of metrics.",
 )
-@target_options
+@log_options
+@worker_options
 def worker(
     target: Target,
     queues: str | None,
-    concurrency: int,
-    pool: str,
+    types: str | None,
+    concurrency: int | None,
+    pool: str | None,
     grace_seconds: float | None,
     name: str,
     telemetry: str,
+    log_level: str | None,
+    log_format: str | None,
 ) -> int:
-    """Run a worker until it is told to stop."""
+    """Run a worker until it is told to stop.
+
+    \b
+    Examples:
+      openagents worker -c components.py --url redis://localhost:6379 --concurrency 8
+      openagents worker -c components.py --url redis://localhost:6379 --type agent,tool
+    """
+    from cli.logs.handlers import begin_logging, teller
     from openagents_json.engine.workers import run_worker
+
+    if types is not None and queues is not None:
+        raise click.UsageError("--type and --queues both say what is served: give one")
 
     given = {
         "queues": queues,
         "concurrency": concurrency,
         "grace_seconds": grace_seconds,
+        "log_level": log_level,
+        "log_format": log_format,
     }
     changes = {option: value for option, value in given.items() if value is not None}
     settings = target.settings.model_copy(update=changes)
+    begin_logging(settings.log_level, settings.log_format)
+    if types is not None:
+        from cli.commands.fleet.serving import serve_types
+
+        options = {"concurrency": concurrency, "pool": pool}
+        return serve_types(
+            settings, target.components, types, options, name=name, telemetry=telemetry
+        )
+    work = partial(
+        run_worker,
+        components=target.components,
+        pool=pool,
+        name=name,
+        telemetry=telemetry,
+        tell=teller(settings.log_format),
+    )
     if settings.url:
-        return run_worker(
-            settings,
-            target.components,
-            pool=pool,
-            name=name,
-            telemetry=telemetry,
-            tell=tell,
-        )
+        return work(settings)
     with target.engine(create=True) as engine:
-        settings = settings.model_copy(update={"url": engine.url})
-        return run_worker(
-            settings,
-            target.components,
-            pool=pool,
-            name=name,
-            telemetry=telemetry,
-            tell=tell,
-        )
-
-
-@click.command()
-@click.option(
-    "--concurrency", type=click.IntRange(1, 1000), default=4, show_default=True
-)
-@target_options
-def dev(target: Target, concurrency: int) -> int:
-    """Run an embedded server with a worker and a relay until Ctrl-C."""
-    from openagents_json.engine.workers import run_worker
-
-    with target.engine(create=True) as engine:
-        say(f"store and broker: {engine.where}", err=True)
-        say("start a run from another terminal: openagents run FILE", err=True)
-        settings = target.settings.model_copy(
-            update={"url": engine.url, "concurrency": concurrency}
-        )
-        return run_worker(settings, target.components, name="dev", tell=tell)
+        return work(settings.model_copy(update={"url": engine.url}))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from eventstore.memory.work import PAGES, StepKey, WorkIndex
+from eventstore.run_model import Ability
 from openagents_json.statuses import CLAIMED_RUN
 
 
@@ -16,18 +17,19 @@ class Look:
     nobody has told yet.
     """
 
-    def __init__(self, work: WorkIndex, queue: str, able: Mapping[str, bool]) -> None:
+    def __init__(
+        self, work: WorkIndex, queue: str, able: Mapping[str, Ability]
+    ) -> None:
         self._work = work
         self._queue = queue
         self._able = able
         self.takers: list[StepKey] = []
         self.aside: list[StepKey] = []
         self.unknown: list[str] = []
-        self._gone: list[StepKey] = []
+        self._gone: list[tuple[StepKey, str]] = []
         able_aside = filter(self._can, work.aside(queue))
-        sets_aside = [work.queue(queue, component) for component in able_aside]
-        self._sets = [work.queue(queue), *sets_aside]
-        self._waiting = sum(map(len, self._sets))
+        self._sets = {name: work.queue(queue, name) for name in ("", *able_aside)}
+        self._waiting = sum(map(len, self._sets.values()))
 
     @property
     def left(self) -> int:
@@ -35,7 +37,7 @@ class Look:
         looked_at = len(self.takers) + len(self.aside) + len(self._gone)
         return self._waiting - looked_at
 
-    def _can(self, component: str) -> bool | None:
+    def _can(self, component: str) -> Ability | None:
         """Tell whether the worker can run a component; None when it has to be asked."""
         if not component:
             return True
@@ -48,29 +50,31 @@ class Look:
         size = 2 * at_most + 9
         for page in range(PAGES):
             takers, others = len(self.takers), len(self.aside)
-            for key in list(self._page(page * size, size)):
+            for key, component in list(self._page(page * size, size)):
                 if len(self.takers) >= at_most:
                     break
-                self._judge(key)
+                self._judge(key, component)
             if len(self.takers) > takers or len(self.aside) == others:
                 return
 
-    def _page(self, first: int, size: int) -> Iterator[StepKey]:
-        """Yield the steps of a page of each set, by priority and age."""
-        page: list[tuple[StepKey, int]] = []
-        for steps in self._sets:
-            page += islice(steps, first, first + size)
+    def _page(self, first: int, size: int) -> Iterator[tuple[StepKey, str]]:
+        """Yield the steps of a page of each set, by priority and age, with the component that the set is for."""
+        page: list[tuple[StepKey, int, str]] = []
+        for component, steps in self._sets.items():
+            scored = islice(steps, first, first + size)
+            page += [(key, score, component) for key, score in scored]
         page.sort(key=lambda step: step[1])
-        yield from (key for key, _ in page)
+        yield from ((key, component) for key, _, component in page)
 
-    def _judge(self, key: StepKey) -> None:
+    def _judge(self, key: StepKey, found_for: str) -> None:
         run, step = key
         head = self._work.heads.get(run)
         goes_on = head is not None and head.status in CLAIMED_RUN
         record = head.steps.get(step) if head is not None and goes_on else None
-        # A step that is held is no more to be claimed: its place in the set is what an older claim left.
-        if record is None or record.fence:
-            self._gone.append(key)
+        # A step that is held is no more to be claimed: its place in the set is what an older claim left. One that
+        # stands in the queue and is set aside as well is taken once.
+        if record is None or record.fence or key in self.takers:
+            self._gone.append((key, found_for))
             return
         can = self._can(record.component)
         if can:
@@ -82,5 +86,5 @@ class Look:
         """Set aside what is for others, and take out what nobody needs."""
         for run, step in self.aside:
             self._work.set_aside((run, step))
-        for run, step in self._gone:
-            self._work.unwait((run, step), self._queue, "")
+        for key, component in self._gone:
+            self._work.drop(key, self._queue, component)

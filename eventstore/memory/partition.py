@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from eventstore import codec
-from eventstore.event import Position, Recorded
+from eventstore.event import Json, Position, Recorded
 from eventstore.memory.records import Head
 from eventstore.memory.work import StepKey, WorkIndex
-from eventstore.run_model import ClaimWish, Code, Commit, Committed, Lease
+from eventstore.run_model import (
+    Ability,
+    ClaimWish,
+    Code,
+    Commit,
+    Committed,
+    Lease,
+    build_in,
+)
 from openagents_json.work_index import STARTED, ReadyStep
 
 MISSED_AT_MOST: Final = 500
 """How many events a reply brings that the caller has not folded: one that is further behind reads them."""
+
+NOTHING_TOLD: Final[Mapping[str, Ability]] = MappingProxyType({})
+"""The abilities of a worker of which nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ class Partition:
         self.n = 0
         self.work = WorkIndex()
         self.streams: dict[str, list[Stored]] = {}
-        self.abilities: dict[str, dict[str, bool]] = {}
+        self.abilities: dict[str, dict[str, Ability]] = {}
         self.claims: dict[str, tuple[int, list[Taken]]] = {}
         self.blobs: dict[str, bytes] = {}
         self.snapshots: dict[str, bytes] = {}
@@ -96,11 +110,11 @@ class Partition:
         if commit.version > head.version:
             return Committed(Code.AHEAD, head.version, 0, now_ms)
         if commit.version < head.version:
-            applied = self._applied(commit, commit.version + 1)
-            return self._behind(
-                commit, Code.DUPLICATE if applied else Code.CONFLICT, now_ms
-            )
-        if commit.last_commit != head.commit:
+            if self._applied(commit, commit.version + 1):
+                return self._behind(commit, Code.DUPLICATE, now_ms)
+            if not self._claims_alone(commit):
+                return self._behind(commit, Code.CONFLICT, now_ms)
+        elif commit.last_commit != head.commit:
             return Committed(Code.DIVERGED, head.version, 0, now_ms)
         if commit.guard is not None and not self.work.is_guarded(
             commit.run, commit.guard, now_ms
@@ -122,6 +136,8 @@ class Partition:
             return None
         if commit.whole:
             return self._behind(commit, Code.CONFLICT, now_ms)
+        if self._claims_alone(commit):
+            return None
         return Committed(Code.FACTS_ONLY, head.version, 0, now_ms)
 
     def _applied(self, commit: Commit, first: int) -> bool:
@@ -145,10 +161,21 @@ class Partition:
             return ()
         return self.recorded(commit.run, version, MISSED_AT_MOST)
 
+    def _claims_alone(self, commit: Commit) -> tuple[Recorded, ...]:
+        """Return what a commit that stands has missed, if all of it are claims of others."""
+        head = self.work.heads[commit.run]
+        is_claimed_last = head.commit.startswith("k")  # as claims name their commits
+        missed = self._missed(commit) if commit.stands and is_claimed_last else ()
+        all_of_it = len(missed) == head.version - commit.version
+        if all_of_it and all(item.type == STARTED for item in missed):
+            return missed
+        return ()
+
     def _carry_out(self, commit: Commit, now_ms: int, *, facts_only: bool) -> Committed:
         work = self.work
         head = work.heads.setdefault(commit.run, Head())
         before = head.version
+        claims = () if facts_only or not before else self._claims_alone(commit)
         events = commit.events[: commit.fact_events] if facts_only else commit.events
         for kind, data in events:
             self._append(
@@ -173,7 +200,7 @@ class Partition:
             return Committed(
                 Code.FACTS_ONLY, head.version, self.n, now_ms, events=missed
             )
-        return Committed(Code.DONE, head.version, self.n, now_ms, leases)
+        return Committed(Code.DONE, head.version, self.n, now_ms, leases, claims)
 
     def _index(self, commit: Commit, before: int, now_ms: int) -> tuple[Lease, ...]:
         """Carry out the index changes of a commit, and claim of its new steps what the caller would take along."""
@@ -190,7 +217,9 @@ class Partition:
             if claim is not None and _takes(claim, step, len(leases)):
                 lease = work.lease(run, step.step, claim.worker, claim.lease_ms, now_ms)
                 who = (commit.commit_id, commit.actor, commit.cause)
-                self._append(run, STARTED, _started(lease, claim.worker), *who, now_ms)
+                build = build_in(claim.can(step.component))
+                started = _started(lease, claim.worker, build)
+                self._append(run, STARTED, started, *who, now_ms)
                 leases.append(lease)
             else:
                 work.open(run, step, now_ms)
@@ -218,13 +247,22 @@ class Partition:
         stream.append(Stored(kind, data, self.n, now_ms, commit_id, actor, cause))
         self.work.heads[run].version = len(stream)
 
-    def take(self, key: StepKey, worker: str, lease_ms: int, now_ms: int) -> Taken:
-        """Take a step for a worker; a claim is a commit of its own."""
+    def take(
+        self,
+        key: StepKey,
+        worker: str,
+        lease_ms: int,
+        now_ms: int,
+        able: Mapping[str, Ability] = NOTHING_TOLD,
+    ) -> Taken:
+        """Take a step for a worker that is known to be `able`; a claim is a commit of its own."""
         run, step = key
+        component = self.work.heads[run].steps[step].component
+        started = partial(_started, build=build_in(able.get(component, True)))
         lease = self.work.lease(run, step, worker, lease_ms, now_ms)
         commit_id, previous = f"k{lease.fence}", self.work.heads[run].commit
         self._append(
-            run, STARTED, _started(lease, worker), commit_id, worker, "", now_ms
+            run, STARTED, started(lease, worker), commit_id, worker, "", now_ms
         )
         head = self.work.heads[run]
         head.commit = commit_id
@@ -232,6 +270,14 @@ class Partition:
         return Taken(
             lease, head.version, commit_id, scheduled, previous, now_ms, worker
         )
+
+    def still_holds(self, lease: Lease, lease_ms: int, now_ms: int) -> bool:
+        """Extend a lease, if it is still there."""
+        record = self.work.heads[lease.run].steps.get(lease.step)
+        if record is None or record.fence != lease.fence:
+            return False
+        self.work.extend(lease.run, lease.step, lease_ms, now_ms)
+        return True
 
     def recorded(
         self, run: str, after: int = 0, most: int | None = None
@@ -260,14 +306,16 @@ def _takes(claim: ClaimWish, step: ReadyStep, taken: int) -> bool:
     """Tell whether who commits takes a new step along: one that may begin now, and that it can run."""
     if step.delay_ms or taken >= claim.at_most:
         return False
-    return claim.queue == step.queue and claim.can(step.component)
+    return claim.queue == step.queue and bool(claim.can(step.component))
 
 
-def _started(lease: Lease, worker: str) -> bytes:
-    data = {
+def _started(lease: Lease, worker: str, build: str) -> bytes:
+    data: dict[str, Json] = {
         "attempt": lease.attempt,
         "fence": lease.fence,
         "step": lease.step,
         "worker": worker,
     }
+    if build:
+        data["build"] = build
     return codec.encode(data)

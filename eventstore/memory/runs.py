@@ -6,17 +6,17 @@ from elsewhere (commits of mode adopt) are not for it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from eventstore.errors import BlobMissing, InvalidRequest
+from eventstore.errors import InvalidRequest
 from eventstore.event import Recorded
-from eventstore.keys import Keyspace
 from eventstore.memory.claims import Look
-from eventstore.memory.partition import MISSED_AT_MOST, Partition, Taken
+from eventstore.memory.partition import Partition, Taken
 from eventstore.memory.records import Head
+from eventstore.memory.run_reads import MemoryRunReads
 from eventstore.run_model import (
+    Ability,
     Claimed,
     ClaimReply,
     ClaimRequest,
@@ -24,44 +24,29 @@ from eventstore.run_model import (
     Committed,
     DueMember,
     DueReply,
+    Heard,
     Lease,
-    RunEnd,
-    RunHead,
 )
 from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
 from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey
 
 
-class MemoryRunStore:
+class MemoryRunStore(MemoryRunReads):
     """Commits, claims, leases and due members of runs in memory; safe for threads."""
 
     def __init__(
         self, *, partitions: int = 1, now_ms: Callable[[], int], whole_history: int = 24
     ) -> None:
-        self._keys = Keyspace("memory", partitions)
+        super().__init__(partitions)
         self._now = now_ms
         self._whole = whole_history
         self._definitions: Definitions = NOTHING
         self.is_cluster = False
-        self._partitions = [Partition(number) for number in range(partitions)]
-        self._changed = threading.Condition(threading.RLock())
-
-    @property
-    def partitions(self) -> int:
-        """Return how many partitions there are."""
-        return self._keys.partitions
-
-    def partition_of(self, run: str) -> int:
-        """Return the partition of a run."""
-        return self._keys.partition_of(run)
 
     def now_ms(self) -> int:
         """Return the time that is compared with what the store holds."""
         return self._now()
-
-    def _of(self, run: str) -> Partition:
-        return self._partitions[self.partition_of(run)]
 
     # -- commits -----------------------------------------------------------------------------------------
 
@@ -69,7 +54,8 @@ class MemoryRunStore:
         """Carry out one commit."""
         if commit.mode == "adopt":
             raise InvalidRequest(
-                "a store in memory takes in no histories from elsewhere; commit them anew"
+                "a store in memory takes in no histories from elsewhere",
+                remedy="commit them anew",
             )
         with self._changed:
             reply = self._of(commit.run).commit(commit, self._now())
@@ -117,21 +103,22 @@ class MemoryRunStore:
         until, given = partition.claims.get(claim.id, (0, []))
         if claim.able:
             self.tell(claim.partition, claim.having, claim.able)
-        look = Look(
-            partition.work, claim.queue, partition.abilities.get(claim.having, {})
-        )
+        able = partition.abilities.get(claim.having, {})
+        look = Look(partition.work, claim.queue, able)
         if (
             until > now
         ):  # the reply was lost: whoever asks again has begun nothing of it
             taken = [
                 replace(item, previous="")
                 for item in given
-                if self._still_holds(partition, item.lease, lease_ms, now)
+                if partition.still_holds(item.lease, lease_ms, now)
             ]
         else:
             look.look(claim.at_most)
             look.settle()
-            taken = [partition.take(key, worker, lease_ms, now) for key in look.takers]
+            taken = [
+                partition.take(key, worker, lease_ms, now, able) for key in look.takers
+            ]
         if taken and until <= now:
             partition.claims[claim.id] = (now + lease_ms, taken)
         sent: set[str] = set()
@@ -146,15 +133,6 @@ class MemoryRunStore:
             tuple(look.unknown),
             len(look.aside),
         )
-
-    def _still_holds(
-        self, partition: Partition, lease: Lease, lease_ms: int, now_ms: int
-    ) -> bool:
-        record = partition.work.heads[lease.run].steps.get(lease.step)
-        if record is None or record.fence != lease.fence:
-            return False
-        partition.work.extend(lease.run, lease.step, lease_ms, now_ms)
-        return True
 
     def claim_step(self, run: str, step: str, *, worker: str, lease_ms: int) -> Claimed:
         """Take one step that may be claimed, for who decides by itself which one that is and knows its run.
@@ -193,7 +171,14 @@ class MemoryRunStore:
             taken.worker,
         )
 
-    def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:
+    def listen(
+        self, claim: ClaimRequest, *, worker: str, lease_ms: int, block_ms: int
+    ) -> Heard:
+        """Hear nothing: who looks for work in the same process is not rung for."""
+        del claim, worker, lease_ms, block_ms
+        return Heard(None)
+
+    def tell(self, partition: int, having: str, able: Mapping[str, Ability]) -> None:
         """Say which components, as documents name them, workers can run that have the components of a hash."""
         with self._changed:
             self._partitions[partition].abilities.setdefault(having, {}).update(able)
@@ -274,58 +259,7 @@ class MemoryRunStore:
         """Return the first of the steps of a run that may be claimed, None for none."""
         return self._of(run).work.next_claimable(run)
 
-    # -- reads -------------------------------------------------------------------------------------------
-
-    def read(self, ranges: Sequence[tuple[str, int]]) -> list[tuple[Recorded, ...]]:
-        """Read the events of several runs, each after a version."""
-        with self._changed:
-            return [self._of(run).recorded(run, after) for run, after in ranges]
-
-    def first(self, run: str) -> Recorded:
-        """Read the first event of a run that has one."""
-        return self._of(run).recorded(run, 0, 1)[0]
-
-    def read_one(self, run: str, version: int) -> Recorded | None:
-        """Read one event of a run, None when there is none of that version."""
-        return next(iter(self._of(run).recorded(run, version - 1, 1)), None)
-
-    def backwards(self, run: str) -> Iterator[list[Recorded]]:
-        """Read the events of a run from its end, all of them as one page."""
-        events = self._of(run).recorded(run)
-        if events:
-            yield list(reversed(events))
-
-    def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
-        """Read the heads of several runs; None where there is no such run."""
-        with self._changed:
-            heads = [self._of(run).work.heads.get(run) for run in runs]
-            return [
-                head.shown(run) if head else None
-                for run, head in zip(runs, heads, strict=True)
-            ]
-
-    def statuses(self, runs: Sequence[str]) -> list[str]:
-        """Read the statuses of several runs; empty where there is no such run."""
-        with self._changed:
-            return [self._of(run).work.heads.get(run, Head()).status for run in runs]
-
-    def blobs(self, addresses: Sequence[tuple[int, str]]) -> list[bytes]:
-        """Read payloads that are stored beside the log.
-
-        Raises BlobMissing.
-        """
-        payloads: list[bytes] = []
-        for partition, sha in addresses:
-            blobs = self._partitions[partition].blobs
-            if sha not in blobs:
-                raise BlobMissing(partition, sha)
-            payloads.append(blobs[sha])
-        return payloads
-
-    def is_gone(self, run: str) -> bool:
-        """Tell whether a run is in the archive: a store in memory has none."""
-        del run
-        return False
+    # -- what stands beside the log ----------------------------------------------------------------------
 
     def put_definitions(self, definitions: Definitions) -> None:
         """Store definitions by their hashes, unless they are there."""
@@ -368,23 +302,3 @@ class MemoryRunStore:
             is_closed = head.status in CLOSED_RUN
             if not is_closed or head.commit == commit:
                 partition.snapshots[run] = snapshot
-
-    def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
-        """Block until the run has events after a version, at most `block_ms`."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: bool(self._of(run).recorded(run, after, 1)), block_ms / 1000
-            )
-            return self._of(run).recorded(run, after, MISSED_AT_MOST)
-
-    def wait_for_end(self, run: str, block_ms: int) -> RunEnd | None:
-        """Block until the run has ended or is not there, at most `block_ms`; None when it is still under way."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._is_over(run), block_ms / 1000):
-                return None
-            version = self._of(run).work.heads.get(run, Head()).version
-            return RunEnd(self.read_one(run, version))
-
-    def _is_over(self, run: str) -> bool:
-        [status] = self.statuses([run])
-        return not status or status in CLOSED_RUN

@@ -56,41 +56,40 @@ class MemoryStreamStore:
         drafts = encoded(stream, events, self._max_bytes)
         check_checkpoint(checkpoint, stream, partition)
         with self._changed:
-            history, log = self._streams.get(stream, []), self._logs[partition]
+            history = self._streams.get(stream, [])
+            log = self._logs[partition]
             if commit_id and (done := _applied(history, commit_id)):
-                return Appended(
-                    stream,
-                    done[0].version,
-                    done[-1].version,
-                    done[-1].position,
-                    duplicate=True,
-                )
+                return _appended_before(stream, done)
             if not matches(len(history), expected):
                 raise WrongExpectedVersion(stream, expected, len(history))
             if checkpoint is not None:
                 self._raise_checkpoint(checkpoint)
-            first, now = len(history) + 1, self._now_ms()
+            first = len(history) + 1
+            now = self._now_ms()
             for kind, data, metadata in drafts:
                 position = Position(partition, len(log) + 1)
-                extra = decode(metadata) if metadata else {}
-                version = len(history) + 1
                 item = Recorded(
-                    stream,
-                    version,
-                    position,
-                    now,
-                    commit_id or "",
-                    actor,
-                    cause,
-                    kind,
-                    decode(data),
-                    extra,
+                    stream=stream,
+                    version=len(history) + 1,
+                    position=position,
+                    time_ms=now,
+                    commit=commit_id or "",
+                    actor=actor,
+                    cause=cause,
+                    type=kind,
+                    data=decode(data),
+                    metadata=decode(metadata) if metadata else {},
                 )
                 history.append(item)
                 log.append(item)
             self._streams[stream] = history
             self._changed.notify_all()
-            return Appended(stream, first, len(history), log[-1].position)
+            return Appended(
+                stream=stream,
+                first_version=first,
+                last_version=len(history),
+                position=log[-1].position,
+            )
 
     def _raise_checkpoint(self, checkpoint: Checkpoint) -> None:
         key = (checkpoint.consumer, checkpoint.position.partition)
@@ -174,6 +173,10 @@ class MemoryStreamStore:
         """Return the partition of a stream."""
         return self._keys.partition_of(stream)
 
+    def now_ms(self) -> int:
+        """Return the time by which events are dated."""
+        return self._now_ms()
+
     def checkpoint(self, consumer: str, partition: int) -> int:
         """Return a consumer's checkpoint, 0 when it has none."""
         with self._changed:
@@ -190,6 +193,16 @@ class MemoryStreamStore:
         )
         with self._changed:
             self._raise_checkpoint(checkpoint)
+
+
+def _appended_before(stream: str, events: Sequence[Recorded]) -> Appended:
+    return Appended(
+        stream=stream,
+        first_version=events[0].version,
+        last_version=events[-1].version,
+        position=events[-1].position,
+        duplicate=True,
+    )
 
 
 def _applied(history: list[Recorded], commit_id: str) -> list[Recorded]:

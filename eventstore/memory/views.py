@@ -49,7 +49,12 @@ class MemoryViewStore:
             view = self._view(name, partition)
             rows = {row.key: row for row in _rows(view, keys)}
             replies.append(
-                Loaded(view.checkpoint, view.next_ordinal, view.top_order, rows)
+                Loaded(
+                    checkpoint=view.checkpoint,
+                    next_ordinal=view.next_ordinal,
+                    top_order=view.top_order,
+                    rows=rows,
+                )
             )
         return replies
 

@@ -88,6 +88,11 @@ class WorkIndex:
             self.queue(queue, component).discard(key)
         self._waiting.get(key[0], {}).pop(key[1], None)
 
+    def drop(self, key: StepKey, queue: str, component: str) -> None:
+        """Take a step that nobody needs there out of one ready set."""
+        self.queue(queue, component).discard(key)
+        self._waiting.get(key[0], {}).pop(key[1], None)
+
     def set_aside(self, key: StepKey) -> None:
         """Leave a step to workers that have its component: others do not look at it again."""
         record = self.heads[key[0]].steps[key[1]]
@@ -139,7 +144,8 @@ class WorkIndex:
 
     def leave(self, commit: Commit) -> None:
         """Take out of the indexes what a commit ends: what comes in after that may have the same names."""
-        run, changes = commit.run, commit.changes
+        run = commit.run
+        changes = commit.changes
         head = self.heads[run]
         for step in changes.closed:
             record = head.steps.pop(step, None)
@@ -225,7 +231,8 @@ class WorkIndex:
 
     def enter(self, commit: Commit, now_ms: int) -> None:
         """Put into the indexes what a commit begins, beside its steps."""
-        run, changes = commit.run, commit.changes
+        run = commit.run
+        changes = commit.changes
         head = self.heads[run]
         for step in changes.resumed:
             record = head.steps.get(step)
@@ -263,7 +270,13 @@ class WorkIndex:
         if record.start_to_close_ms:
             record.deadline_ms = now_ms + record.start_to_close_ms
         self.extend(run, step, lease_ms, now_ms)
-        return Lease(run, step, record.fence, record.attempt, record.deadline_ms)
+        return Lease(
+            run=run,
+            step=step,
+            fence=record.fence,
+            attempt=record.attempt,
+            deadline_ms=record.deadline_ms,
+        )
 
     def extend(self, run: str, step: str, lease_ms: int, now_ms: int) -> None:
         """Let a lease last longer, though never over the end of its attempt."""
@@ -323,7 +336,9 @@ class WorkIndex:
                 kind = DueKind.START_TO_CLOSE
         # Pushed and not removed: only the commit that acts on it takes it away, so who crashes before loses nothing.
         self.due.add(key, now_ms + push_ms)
-        return DueMember(kind, key, record.fence, key.key(), record.begun)
+        return DueMember(
+            kind=kind, key=key, fence=record.fence, member=key.key(), begun=record.begun
+        )
 
     def _of_run(self, key: DueKey, push_ms: int, now_ms: int) -> DueMember | None:
         owners = self.schedules if key.kind is DueKind.SCHEDULE else self.heads
@@ -332,7 +347,7 @@ class WorkIndex:
             return None
         pushes = 2 if key.kind is DueKind.CHILD else 1
         self.due.add(key, now_ms + push_ms * pushes)
-        return DueMember(key.kind, key, "", key.key())
+        return DueMember(kind=key.kind, key=key, fence="", member=key.key())
 
     def report(self, queues: Iterable[str], now_ms: int) -> tuple[ReadyQueue, ...]:
         """Return what waits in queues, and how old the oldest of it is."""
@@ -349,7 +364,9 @@ class WorkIndex:
     def next_ms(self, now_ms: int) -> int:
         """Return the ms until the next member is due, -1 when nothing waits."""
         first = next(iter(self.due), None)
-        return max(0, first[1] - now_ms) if first else -1
+        if first:
+            return max(0, first[1] - now_ms)
+        return -1
 
 
 def _is_unfit(kind: DueKind, record: Record) -> bool:

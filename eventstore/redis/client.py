@@ -17,11 +17,17 @@ from eventstore.redis.driver.scripts import Call, PlainCall, Scripts
 class RedisClient:
     """Sends the calls of stores; safe for threads."""
 
-    def __init__(self, connection: Connection, keyspace: Keyspace) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        keyspace: Keyspace,
+        *,
+        scripts: Scripts | None = None,
+    ) -> None:
         self.keys = keyspace
         self.connection = connection
         self.is_cluster = connection.is_cluster
-        self._scripts = Scripts(connection)
+        self._scripts = scripts or Scripts(connection)
 
     @property
     def partitions(self) -> int:
@@ -63,7 +69,7 @@ class RedisClient:
 
         Raises EventStoreError when none answers.
         """
-        replies = self.answers(calls) if calls else []
+        replies = self.answers(calls)
         errors = [reply for reply in replies if isinstance(reply, Exception)]
         if errors and (
             len(errors) == len(replies)

@@ -43,13 +43,11 @@ class RedisContents(RedisClient):
 
     def definitions(self, names: Sequence[str]) -> list[bytes | None]:
         """Read definitions by their hashes, as they are stored; None where there is none."""
-        return (
-            self.call(
+        if names:
+            return self.call(
                 [PlainCall((b"GET", self.keys.definition(name))) for name in names]
             )
-            if names
-            else []
-        )
+        return []
 
     # -- payloads ----------------------------------------------------------------------------------------
 
@@ -66,7 +64,8 @@ class RedisContents(RedisClient):
         A commit that fails after all leaves a reference too many, never one too few. `refers` are those that are there.
         Those of a run that has `begun` are kept by a server at its memory limit too.
         """
-        keys, partition = self.keys, self.keys.partition_of(run)
+        keys = self.keys
+        partition = self.keys.partition_of(run)
         writes: list[tuple[bytes, bytes, str | bytes]] = [
             (b"SADD", keys.references(partition, sha), run)
             for sha in (*payloads, *refers)
@@ -78,13 +77,11 @@ class RedisContents(RedisClient):
 
     def payloads(self, partition: int, shas: Sequence[str]) -> list[bytes | None]:
         """Read payloads of a partition as they are stored, whatever they have become; None where there is none."""
-        return (
-            self.call(
+        if shas:
+            return self.call(
                 [PlainCall((b"GET", self.keys.blob(partition, sha))) for sha in shas]
             )
-            if shas
-            else []
-        )
+        return []
 
     def payloads_there(self, partition: int, shas: Sequence[str]) -> list[str]:
         """Return those payloads of a partition that are there."""
@@ -141,7 +138,7 @@ class RedisContents(RedisClient):
                     (b"XRANGE", self.keys.stream(run), b"-", b"+", b"COUNT", most)
                 )
             )
-        replies = iter(self.call(calls) if calls else [])
+        replies = iter(self.call(calls))
         return [
             (
                 next(replies) if keys else None,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from eventstore import codec
 from eventstore.errors import EventStoreError
+from eventstore.event import Emitted
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.forking import ForkSafeLock
+from eventstore.redis.driver.outages import level_of
 from eventstore.redis.driver.scripts import (
     Call,
     PlainCall,
@@ -33,16 +34,6 @@ PENDING_AT_MOST: Final = 10_000
 EVERY_SECONDS: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """Something that a component showed; `id` is its place in the side stream."""
-
-    id: str
-    step: str
-    attempt: int
-    value: Any
-
-
 class Emissions:
     """Writes side streams from one thread, many entries at a time; what cannot be written is dropped."""
 
@@ -50,8 +41,12 @@ class Emissions:
         self._connection = connection
         self._store = store
         self._script = Script("emit", load_text("emit.lua"))
+        self._lock = ForkSafeLock(self._begin)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with nothing; what a parent has not written yet is left to it, or it would come twice."""
         self._pending: list[tuple[str, str, int, bytes]] = []
-        self._lock = ForkSafeLock()
         self._thread: threading.Thread | None = None
         self._pause = threading.Event()
 
@@ -65,7 +60,6 @@ class Emissions:
             if len(self._pending) >= PENDING_AT_MOST:
                 return
             self._pending.append((run, step, attempt, data))
-            # In a forked child, the thread of its parent is not alive.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._write, name="openagents-emissions", daemon=True
@@ -76,18 +70,22 @@ class Emissions:
         """Write until nothing is left; the next emission begins anew."""
         while True:
             with self._lock:
-                batch, self._pending = self._pending, []
+                batch = self._pending
+                self._pending = []
                 if not batch:
                     self._thread = None
                     return
             try:
                 self._store.call(self._calls(batch))
             except EventStoreError as error:
-                log.warning("%d partial outputs are not shown: %s", len(batch), error)
+                level = level_of(error)
+                count = len(batch)
+                log.log(level, "%d partial outputs are not shown: %s", count, error)
             self._pause.wait(EVERY_SECONDS)
 
     def _calls(self, batch: Sequence[tuple[str, str, int, bytes]]) -> list[Call]:
-        keys, shown = self._store.keys, dict[str, list[Any]]()
+        keys = self._store.keys
+        shown = dict[str, list[Any]]()
         for run, *entry in batch:
             shown.setdefault(run, [AT_MOST, KEEP_MS]).extend(entry)
         return [
@@ -126,5 +124,8 @@ def _emitted(entry: Any) -> Emitted:
     )
     step = fields[b"s"].decode("utf-8", "surrogatepass")
     return Emitted(
-        identity.decode(), step, int(fields[b"a"]), codec.decode(fields[b"d"])
+        id=identity.decode(),
+        step=step,
+        attempt=int(fields[b"a"]),
+        value=codec.decode(fields[b"d"]),
     )

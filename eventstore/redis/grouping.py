@@ -33,6 +33,7 @@ def groups(
             total += length + 1
             if group and total > most:
                 yield group
-                group, total = [], length + 1
+                group = []
+                total = length + 1
             group.append((name, length))
         yield group

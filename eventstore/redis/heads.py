@@ -6,13 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from eventstore.errors import HeadUnreadable
-from eventstore.run_model import RunHead, StepRecord
-
-
-def _pairs(reply: Any) -> dict[bytes, bytes]:
-    if isinstance(reply, dict):
-        return reply
-    return dict(zip(reply[::2], reply[1::2], strict=True))
+from eventstore.redis.stored_texts import pairs_of
+from eventstore.run_model import RunHead, RunPosition, StepRecord
 
 
 def read_head(run: str, reply: Any) -> RunHead | None:
@@ -20,13 +15,28 @@ def read_head(run: str, reply: Any) -> RunHead | None:
 
     Raises HeadUnreadable.
     """
-    fields = _pairs(reply)
+    fields = dict(pairs_of(reply))
     if not fields:
         return None
     try:
         return _head(
             run, {key.decode(): value.decode() for key, value in fields.items()}
         )
+    except ValueError as error:
+        raise HeadUnreadable(run, str(error)) from error
+
+
+def read_position(
+    run: str, status: bytes | None, version: bytes | None
+) -> RunPosition | None:
+    """Read how far a run is from two fields of its head; None where there is no such run.
+
+    Raises HeadUnreadable.
+    """
+    if version is None:
+        return None
+    try:
+        return RunPosition((status or b"").decode(), int(version))
     except ValueError as error:
         raise HeadUnreadable(run, str(error)) from error
 
@@ -55,13 +65,13 @@ def _record(value: str) -> StepRecord:
     )
     name = worker.removeprefix("?")  # before those who may not have begun
     return StepRecord(
-        queue,
-        int(priority),
-        int(attempt),
-        int(scheduled),
-        flags,
-        fence,
-        name,
-        int(expiry),
-        int(deadline),
+        queue=queue,
+        priority=int(priority),
+        attempt=int(attempt),
+        scheduled_version=int(scheduled),
+        flags=flags,
+        fence=fence,
+        worker=name,
+        expiry_ms=int(expiry),
+        deadline_ms=int(deadline),
     )

@@ -150,7 +150,7 @@ class LedgerStore:
                     )
                 )
             )
-        replies = iter(self._store.call(calls) if calls else [])
+        replies = iter(self._store.call(calls))
         out = []
         for _ in partitions:
             (n, erasures), at, (epoch, first, chain, previous) = (
@@ -179,7 +179,7 @@ class LedgerStore:
             )
             for p, after in positions
         ]
-        replies = self._store.call(calls) if calls else []
+        replies = self._store.call(calls)
         return [
             (int(to), [_stored(flat[i : i + 10]) for i in range(0, len(flat), 10)])
             for to, _, *flat in replies
@@ -267,7 +267,8 @@ class LedgerStore:
     def streams(self) -> dict[int, list[str]]:
         """Return the names of all streams by partition; walks the whole keyspace."""
         names_by_partition: dict[int, list[str]] = {}
-        prefix, middle = f"{self._keys.prefix}:{{", "}:run:"
+        prefix = f"{self._keys.prefix}:{{"
+        middle = "}:run:"
         for raw in self._store.scan(f"{self._keys.prefix}:{{*}}:run:*".encode()):
             head, _, name = text_of(raw).partition(middle)
             if _plain(head.removeprefix(prefix)):
@@ -338,18 +339,19 @@ def stored_entry(stream: str, entry: tuple[bytes, Sequence[bytes]]) -> Stored:
     version, _, rest = identity.partition(b"-")
     odd = text_of(b"-" + rest) if rest != b"0" else ""
     n, time_ms = (number_of(f.get(name, b"")) for name in (b"n", b"m"))
-    data, metadata = f.get(b"d", b""), f.get(b"x", b"")
+    data = f.get(b"d", b"")
+    metadata = f.get(b"x", b"")
     return Stored(
-        stream + odd,
-        int(version),
-        n,
-        time_ms,
-        commit,
-        actor,
-        cause,
-        kind,
-        data,
-        metadata,
+        stream=stream + odd,
+        version=int(version),
+        n=n,
+        time_ms=time_ms,
+        commit=commit,
+        actor=actor,
+        cause=cause,
+        type=kind,
+        data=data,
+        metadata=metadata,
     )
 
 
@@ -383,9 +385,9 @@ def _log_entry(identity: bytes, fields: Sequence[bytes]) -> LogEntry:
     n, _, time_ms = identity.partition(b"-")
     f = dict(zip(fields[::2], fields[1::2], strict=False))
     return LogEntry(
-        int(n),
-        int(time_ms),
-        text_of(f.get(b"r", b"")),
-        number_of(f.get(b"f", b"")),
-        number_of(f.get(b"l", b"")),
+        n=int(n),
+        time_ms=int(time_ms),
+        stream=text_of(f.get(b"r", b"")),
+        first=number_of(f.get(b"f", b"")),
+        last=number_of(f.get(b"l", b"")),
     )

@@ -42,7 +42,7 @@ class LogReader:
             )
             for p, after in positions
         ]
-        replies = self._store.call(calls) if calls else []
+        replies = self._store.call(calls)
         answers = zip(positions, replies, strict=True)
         return [
             (ReadPosition(to, int(ms) if ms else None), _events(p, flat))
@@ -55,7 +55,7 @@ class LogReader:
             PlainCall((b"EXISTS", self._store.keys.head(archive_stream(p))))
             for p in partitions
         ]
-        replies = self._store.call(calls) if calls else []
+        replies = self._store.call(calls)
         return [p for p, there in zip(partitions, replies, strict=True) if there]
 
 
@@ -68,16 +68,16 @@ def _events(partition: int, flat: Sequence[Any]) -> list[Recorded]:
 def _event(partition: int, fields: Sequence[Any]) -> Recorded:
     stream, version, n, time_ms, actor, kind, data, commit, cause, metadata = fields
     return Recorded(
-        _text(stream),
-        int(version),
-        Position(partition, int(n)),
-        int(time_ms),
-        _text(commit),
-        _text(actor),
-        _text(cause),
-        _text(kind),
-        decode(data),
-        decode(metadata) if metadata else {},
+        stream=_text(stream),
+        version=int(version),
+        position=Position(partition, int(n)),
+        time_ms=int(time_ms),
+        commit=_text(commit),
+        actor=_text(actor),
+        cause=_text(cause),
+        type=_text(kind),
+        data=decode(data),
+        metadata=decode(metadata) if metadata else {},
     )
 
 

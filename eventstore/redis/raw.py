@@ -89,15 +89,15 @@ def _pages(store: RedisClient, run: str, page: int) -> Iterator[RawEvent]:
 def _raw(entry: Sequence[Any]) -> RawEvent:
     identity, f = entry
     return RawEvent(
-        int(identity[: identity.index(b"-")]),
-        int(f[7]),
-        int(f[5]),
-        _text(f[9]),
-        _text(f[11]),
-        _text(f[13]),
-        _text(f[1]),
-        f[3],
-        f[15] if len(f) > 14 else b"",
+        version=int(identity[: identity.index(b"-")]),
+        n=int(f[7]),
+        time_ms=int(f[5]),
+        commit=_text(f[9]),
+        actor=_text(f[11]),
+        cause=_text(f[13]),
+        type=_text(f[1]),
+        data=f[3],
+        metadata=f[15] if len(f) > 14 else b"",
     )
 
 
@@ -113,4 +113,6 @@ def ends_of_commits(events: Iterable[RawEvent]) -> list[int]:
         if last is not None and event.commit != last.commit:
             ends.append(last.version)
         last = event
-    return [*ends, last.version] if last is not None else ends
+    if last is not None:
+        return [*ends, last.version]
+    return ends

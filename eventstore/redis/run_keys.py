@@ -19,19 +19,18 @@ class KeyStore:
 
     def get(self, runs: Sequence[str]) -> list[bytes | None]:
         """Read the wrapped keys of runs; None where there is none."""
-        return (
-            self._store.call([PlainCall((b"GET", self._keys.key(run))) for run in runs])
-            if runs
-            else []
-        )
+        if not runs:
+            return []
+        calls = [PlainCall((b"GET", self._keys.key(run))) for run in runs]
+        return self._store.call(calls)
 
     def add(self, run: str, record: str) -> bytes:
         """Keep the wrapped key of a run that has none; gives what is there then."""
         name = self._keys.key(run)
-        reply = self._store.call(
-            [PlainCall((b"SET", name, record, b"NX")), PlainCall((b"GET", name))]
-        )
-        return bytes(reply[1])
+        # Only where there is none: a second key for a run would make what the first one has encrypted unreadable.
+        keep = PlainCall((b"SET", name, record, b"NX"))
+        _, stored = self._store.call([keep, PlainCall((b"GET", name))])
+        return bytes(stored)
 
     def remove(self, run: str) -> None:
         """Destroy the wrapped key of a run."""
@@ -39,11 +38,10 @@ class KeyStore:
 
     def swap(self, run: str, old: bytes, new: str) -> bool:
         """Put another wrapping in the place of the one that was read; False when that is there no more."""
-        return bool(
-            self._store.call(
-                [ScriptCall(self._rekey, [self._keys.key(run)], [old, new])]
-            )[0]
-        )
+        # Compared with what was read: a key that was shredded meanwhile must not come back by its rotation.
+        swap = ScriptCall(self._rekey, [self._keys.key(run)], [old, new])
+        [is_swapped] = self._store.call([swap])
+        return bool(is_swapped)
 
     def runs(self) -> Iterator[str]:
         """Return the runs that have keys; walks the whole keyspace."""

@@ -10,9 +10,9 @@ from eventstore.keys import Keyspace
 from eventstore.redis.contents import RedisContents
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.scripts import PlainCall, Script, ScriptCall, load_text
-from eventstore.redis.heads import read_head
+from eventstore.redis.heads import read_head, read_position
 from eventstore.redis.paging import backwards
-from eventstore.run_model import RunEnd, RunHead
+from eventstore.run_model import RunEnd, RunHead, RunPosition
 
 NOTED_MS: Final = 5_000
 """How long a note that somebody waits outlives the wait, as a command may be on its way for so long."""
@@ -57,13 +57,28 @@ class RedisRunReads(RedisContents):
                 )
             ]
         )[0]
-        return self.recorded(run, reply)[0] if reply else None
+        if reply:
+            return self.recorded(run, reply)[0]
+        return None
 
     def heads(self, runs: Sequence[str]) -> list[RunHead | None]:
         """Read the heads of several runs; None where there is no such run."""
         calls = [PlainCall((b"HGETALL", self.keys.head(run))) for run in runs]
         replies = self.call(calls) if calls else []
         return [read_head(run, reply) for run, reply in zip(runs, replies, strict=True)]
+
+    def positions(self, runs: Sequence[str]) -> list[RunPosition | None]:
+        """Read how far several runs are; None where there is no such run.
+
+        A head as a whole is long while many steps are open, and whoever waits looks again and again.
+        """
+        calls = [
+            PlainCall((b"HMGET", self.keys.head(run), b"st", b"v")) for run in runs
+        ]
+        replies = self.call(calls) if calls else []
+        return [
+            read_position(run, *reply) for run, reply in zip(runs, replies, strict=True)
+        ]
 
     def statuses(self, runs: Sequence[str]) -> list[str]:
         """Read the statuses of several runs; empty where there is no such run."""
@@ -104,22 +119,27 @@ class RedisRunReads(RedisContents):
         entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
         return self.recorded(run, entries)
 
-    def wait_for_end(self, run: str, block_ms: int) -> RunEnd | None:
+    def wait_for_end(
+        self, run: str, block_ms: int, *, noted: bool = False
+    ) -> RunEnd | None:
         """Block until the run has ended or is not there, at most `block_ms`; None when it is still under way.
 
-        Nothing wakes the caller before that, as `wait` does with each commit. Raises EventStoreError, StoreRefused when
-        this user may only read.
+        Nothing wakes the caller before that, as `wait` does with each commit. `noted` tells that its start has just
+        noted that somebody waits. Raises EventStoreError, StoreRefused when this user may only read.
         """
         # First the note that somebody waits, then the wait for the entry behind it: an end in between is there by then.
-        end, last = self.keys.end(run), self._last_command(run)
+        end = self.keys.end(run)
+        last = self._last_command(run)
         note = ScriptCall(
             self._await, [self.keys.head(run), end], [block_ms + NOTED_MS]
         )
-        if not self.call([note])[0]:
+        if not noted and not self.call([note])[0]:
             return self._end_of(run, self.call([PlainCall(last)])[0])
         wait = (b"XREAD", b"COUNT", 1, b"BLOCK", block_ms, b"STREAMS", end, b"0-1")
         woken, entries = self.connection.blocking_calls(wait, last)
-        return self._end_of(run, entries) if woken else None
+        if woken:
+            return self._end_of(run, entries)
+        return None
 
     def _last_command(self, run: str) -> tuple[Any, ...]:
         return b"XREVRANGE", self.keys.stream(run), b"+", b"-", b"COUNT", 1

@@ -5,56 +5,55 @@ The layout is that of `RedisStreamStore`, so whatever is committed here can be r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
-from eventstore.errors import EventStoreError, EventUnreadable
-from eventstore.event import Recorded
+from redis.exceptions import NoScriptError
+
+from eventstore.driver_errors import translate
+from eventstore.errors import EventStoreError
 from eventstore.keys import Keyspace
-from eventstore.redis.coordination.wakeups import ring_call
+from eventstore.redis.commits.run_commits import RedisRunCommits, run_script
+from eventstore.redis.coordination.wakeups import bell_of, latest_of
 from eventstore.redis.driver.connection import Connection
-from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.redis.driver.scripts import (
+    ALLOWED_WHEN_FULL,
     Call,
     PlainCall,
     Script,
     ScriptCall,
     essential,
     load_text,
-    refused_when_full,
 )
-from eventstore.redis.run_reads import RedisRunReads
-from eventstore.redis.run_wire import UnreadEvents, due_reply, options_of
+from eventstore.redis.run_wire import UnreadEvents, due_reply
 from eventstore.run_model import (
+    Ability,
     Claimed,
     ClaimReply,
     ClaimRequest,
-    Code,
-    Commit,
-    Committed,
     DueReply,
+    Heard,
     Lease,
+    build_in,
 )
-from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
 from openagents_json.work_index import DueKey
+
+log = logging.getLogger(__name__)
 
 HAS_SECONDS: Final = 86_400
 """How long the store remembers what workers with certain components can run; asked after that, they tell again."""
+
+PARTITIONS_AT_ONCE: Final = 64
+"""So many partitions are looked at in one call: a server answers nobody else meanwhile."""
 
 PART: Final = 1000
 """How many arguments a script passes on to one command: Lua takes no more than some 8,000."""
 
 
-def _script(name: str) -> Script:
-    return Script(name, load_text("runs_common.lua") + load_text(f"{name}.lua"))
-
-
-def asked_for(replies: Sequence[Any]) -> list[bool]:
-    """Tell which wake-ups nobody has heard; one that could not be sent is a hint that is lost, and no more."""
-    return [reply == 1 for reply in replies]
-
-
-class RedisRunStore(RedisRunReads):
+class RedisRunStore(RedisRunCommits):
     """Commits, claims, leases and due members of runs; every call is one round trip unless it says otherwise."""
 
     def __init__(
@@ -66,100 +65,14 @@ class RedisRunStore(RedisRunReads):
         master_keys: Sequence[str] = (),
     ) -> None:
         super().__init__(connection, keyspace)
-        self._commit = _script("commit")
-        self._claim = _script("claim")
-        # A server at its memory limit refuses what begins a run, and carries out all other commits: runs that have
-        # begun can end, and be archived.
-        self._begin = Script("begin", refused_when_full(self._commit.text))
-        self._beat = _script("beat")
-        self._due = _script("due")
+        self._claim = run_script("claim")
+        self._hear = _hear_script()
+        self._beat = run_script("beat")
+        self._due = run_script("due")
         self._whole = whole_history
         self._master_keys = " ".join(master_keys)
 
-    # -- commits and claims ------------------------------------------------------------------------------
-
-    def commit(self, commit: Commit) -> Committed:
-        """Carry out one commit."""
-        return self.exchange([commit]).commits[0]
-
-    def exchange(
-        self,
-        commits: Sequence[Commit],
-        *,
-        definitions: Definitions = NOTHING,
-        wakeups: Sequence[WakeUp] = (),
-    ) -> PipelineReplies:
-        """Carry out commits in one pipeline: recording, storing what they refer to and ringing are one round trip."""
-        calls, ends = self._ahead(self.definition_calls(definitions)), []
-        for commit in commits:
-            calls += self._calls_of(commit)
-            ends.append(len(calls) - 1)
-        replies = self.call([*calls, *self.ring_calls(wakeups)])
-        answers = [
-            self.committed(commit, replies[end])
-            for commit, end in zip(commits, ends, strict=True)
-        ]
-        return PipelineReplies(answers, asked_for(replies[len(calls) :]))
-
-    def offer(
-        self,
-        commits: Sequence[Commit],
-        *,
-        definitions: Definitions = NOTHING,
-        wakeups: Sequence[WakeUp] = (),
-    ) -> Offered:
-        """Carry out commits in one pipeline, each with an answer or an error of its own: none hinders another.
-
-        Raises StoreUnavailable when nobody knows what was carried out; the same commits can be sent again.
-        """
-        calls = self._ahead(self.definition_calls(definitions))
-        first = range(len(calls))
-        needs: list[range] = []
-        for commit in commits:
-            own = self._calls_of(commit)
-            needs.append(range(len(calls), len(calls) + len(own) - 1))
-            calls += own
-        replies = self.answers([*calls, *self.ring_calls(wakeups)])
-        answers: list[Committed | EventStoreError] = []
-        for commit, need in zip(commits, needs, strict=True):
-            reply = replies[need.stop]
-            if isinstance(reply, EventStoreError):
-                answers.append(reply)
-                continue
-            # There may have been no room for what it needs, and then some for itself: it is there, so it gets that.
-            refused = [
-                calls[i] for i in (*first, *need) if isinstance(replies[i], Exception)
-            ]
-            if refused:
-                self.call(
-                    [
-                        essential(*call.args) if isinstance(call, PlainCall) else call
-                        for call in refused
-                    ]
-                )
-            answers.append(self.committed(commit, reply))
-        return Offered(answers, asked_for(replies[len(calls) :]))
-
-    def ring_calls(self, wakeups: Sequence[WakeUp]) -> list[ScriptCall]:
-        """Build the calls of wake-ups; each replies 1 when nobody has heard it."""
-        return [
-            ring_call(self.keys, wakeup.queue, wakeup.partitions) for wakeup in wakeups
-        ]
-
-    def _ahead(self, before: Sequence[Call]) -> list[Call]:
-        """Return what is sent together with commits of that which they rely on, most often all of it.
-
-        In a cluster it may lie on another node, which may be away while theirs is not; so it is sent ahead, and a node
-        that dies gets the time to be replaced.
-        """
-        if not (before and self.connection.is_cluster):
-            return list(before)
-        replies = retrying(lambda: self._answers(before), FAILOVER_SECONDS)
-        return [
-            call
-            for call, reply in zip(before, replies, strict=True)
-            if isinstance(reply, Exception)
-        ]
+    # -- claims --------------------------------------------------------------------------------------------
 
     def claim(
         self, claims: Sequence[ClaimRequest], *, worker: str, lease_ms: int
@@ -173,60 +86,39 @@ class RedisRunStore(RedisRunReads):
             if reply is not None
         ]
 
-    def _calls_of(self, commit: Commit) -> list[Call]:
-        """Build the calls of a commit: what stands beside the log first, the commit itself last."""
-        if not commit.blobs and not commit.refers:  # nearly every commit
-            return [self.commit_call(commit)]
-        payloads = {b.sha: b.data for b in commit.blobs}
-        before = self.payload_calls(
-            commit.run, payloads, commit.refers, begun=commit.mode != "new"
-        )
-        return [*before, self.commit_call(commit)]
+    def listen(
+        self, claim: ClaimRequest, *, worker: str, lease_ms: int, block_ms: int
+    ) -> Heard:
+        """Sleep until a partition has work, at most `block_ms`, and claim there with the wake-up.
 
-    def commit_call(self, commit: Commit) -> ScriptCall:
-        """Build the script call of a commit, for a pipeline of the caller's."""
-        keys, partition = self.keys, self.keys.partition_of(commit.run)
-        args: list[Any] = [
-            options_of(commit),
-            commit.commit_id,
-            commit.actor,
-            commit.cause,
-            commit.run,
-        ]
-        for kind, data in commit.events:
-            args += (kind, data)
-        names = [
-            keys.meta(partition),
-            keys.log(partition),
-            keys.stream(commit.run),
-            keys.head(commit.run),
-            keys.due(partition),
-        ]
-        return ScriptCall(
-            self._begin if commit.mode == "new" else self._commit, names, args
-        )
+        This uses a connection of its own. Nothing is claimed for a drain that has said that it is busy; in a cluster,
+        where the bell and the partition lie on different nodes; and where replicas have to confirm what is claimed, as
+        they cannot be asked behind a command that waits.
+        """
+        wait = (b"BZPOPMIN", bell_of(self.keys, claim.queue), block_ms / 1000)
+        if self.is_cluster or self.connection.quorum is not None:
+            [bell] = self.connection.listening_calls(wait)
+            return Heard(_rung(bell))
+        hear = self._hear_command(claim, worker, lease_ms)
+        bell, reply = self.connection.listening_calls(wait, hear)
+        if isinstance(reply, NoScriptError):
+            with suppress(EventStoreError):
+                self.connection.command(b"SCRIPT", b"LOAD", self._hear.text)
+        if not reply or isinstance(reply, Exception):
+            return Heard(_rung(bell))
+        latest, claimed = reply
+        asked = replace(claim, partition=int(latest))
+        taken = self.claimed(asked, claimed, worker)
+        is_looked_at = bool(taken.claimed) and _rung(bell) == asked.partition
+        return Heard(None if is_looked_at else _rung(bell), taken)
 
-    def committed(self, commit: Commit, reply: list[Any]) -> Committed:
-        """Read the reply of a commit."""
-        code, version, position, time_ms, extra = reply[:5]
-        code = Code(code)
-        if code is Code.DONE:
-            leases = tuple(
-                Lease(commit.run, s.decode(), f.decode(), a, int(d))
-                for s, f, a, d in extra
-            )
-            return Committed(code, version, position, time_ms, leases)
-        if code is Code.FENCED:
-            return Committed(
-                code,
-                version,
-                position,
-                time_ms,
-                fenced=tuple(s.decode() for s in extra),
-            )
-        return Committed(
-            code, version, position, time_ms, events=self._by_itself(commit.run, extra)
-        )
+    def _hear_command(
+        self, claim: ClaimRequest, worker: str, lease_ms: int
+    ) -> tuple[Any, ...]:
+        names = (f"{self.keys.prefix}:{{", claim.queue, claim.id, claim.having)
+        bell = latest_of(self.keys, claim.queue)
+        arguments = self._arguments(claim, worker, lease_ms)
+        return (b"EVALSHA", self._hear.sha, len(bell), *bell, *names, *arguments)
 
     def claim_call(self, claim: ClaimRequest, worker: str, lease_ms: int) -> ScriptCall:
         """Build the script call of a claim."""
@@ -239,20 +131,20 @@ class RedisRunStore(RedisRunReads):
             keys.claim(partition, claim.id),
             keys.has(partition, claim.having),
         ]
-        return ScriptCall(
-            self._claim,
-            names,
-            [
-                claim.at_most,
-                worker,
-                lease_ms,
-                self._whole,
-                self._master_keys,
-                int(claim.dated),
-                HAS_SECONDS,
-                *_pairs_of(claim.able),
-            ],
-        )
+        return ScriptCall(self._claim, names, self._arguments(claim, worker, lease_ms))
+
+    def _arguments(self, claim: ClaimRequest, worker: str, lease_ms: int) -> list[Any]:
+        """Return what is told to a claim, beside the names of its keys."""
+        return [
+            claim.at_most,
+            worker,
+            lease_ms,
+            self._whole,
+            self._master_keys,
+            int(claim.dated),
+            HAS_SECONDS,
+            *_pairs_of(claim.able),
+        ]
 
     def claimed(self, claim: ClaimRequest, reply: list[Any], worker: str) -> ClaimReply:
         """Read the reply of a claim."""
@@ -293,22 +185,12 @@ class RedisRunStore(RedisRunReads):
             aside,
         )
 
-    def _by_itself(self, run: str, entries: Iterable[Any]) -> tuple[Recorded, ...]:
-        """Read events that came with those of other runs; none of a run that cannot be read: it must not hold them up.
-
-        Whoever loads that run is told why.
-        """
-        try:
-            return self.recorded(run, entries)
-        except EventUnreadable:
-            return ()
-
-    def tell(self, partition: int, having: str, able: Mapping[str, bool]) -> None:
+    def tell(self, partition: int, having: str, able: Mapping[str, Ability]) -> None:
         """Say which components, as documents name them, workers can run that have the components of a hash."""
         self.call(self._tell_calls(partition, having, able))
 
     def _tell_calls(
-        self, partition: int, having: str, able: Mapping[str, bool]
+        self, partition: int, having: str, able: Mapping[str, Ability]
     ) -> list[Call]:
         name = self.keys.has(partition, having)
         pairs = _pairs_of(able)
@@ -367,18 +249,40 @@ class RedisRunStore(RedisRunReads):
         When there is more, what is taken is fair to what became due last and to other runs. Partitions that cannot
         answer now, because their slot is being moved, are left out while others can.
         """
-        calls = [
-            ScriptCall(
-                self._due,
-                [self.keys.meta(p), self.keys.due(p)],
-                [at_most, push_ms, *queues],
+        # A script sees one slot of a cluster; elsewhere, one call looks at many partitions.
+        size = 1 if self.is_cluster else PARTITIONS_AT_ONCE
+        groups = [partitions[i : i + size] for i in range(0, len(partitions), size)]
+        replies = self.from_those_that_answer(
+            [self._due_call(group, [at_most, push_ms, *queues]) for group in groups]
+        )
+        answers: list[tuple[int, Any]] = []
+        for group, reply in zip(groups, replies, strict=True):
+            if reply is not None:
+                answers += zip(group, reply, strict=True)
+        return self._due_replies(answers, queues)
+
+    def _due_replies(
+        self, answers: Sequence[tuple[int, Any]], queues: Sequence[str]
+    ) -> list[DueReply]:
+        """Read what partitions answer; raises the error of one where no other has anything else to say."""
+        damaged = [x for x in answers if isinstance(x[1], Exception)]
+        if damaged and len(damaged) == len(answers):
+            raise translate(damaged[0][1], self.connection.where)
+        for partition, error in damaged:
+            log.error(
+                "partition %d: what is due there cannot be looked at: %s",
+                partition,
+                error,
             )
-            for p in partitions
-        ]
-        replies = zip(partitions, self.from_those_that_answer(calls), strict=True)
         return [
-            due_reply(p, queues, reply) for p, reply in replies if reply is not None
+            due_reply(partition, queues, reply)
+            for partition, reply in answers
+            if not isinstance(reply, Exception)
         ]
+
+    def _due_call(self, partitions: Sequence[int], args: Sequence[Any]) -> ScriptCall:
+        names = [(self.keys.meta(p), self.keys.due(p)) for p in partitions]
+        return ScriptCall(self._due, [name for pair in names for name in pair], args)
 
     def postpone(self, key: DueKey, at_ms: int) -> bool:
         """Have a member that is there be due at a time; False when it is not there any more."""
@@ -389,5 +293,23 @@ class RedisRunStore(RedisRunReads):
         )
 
 
-def _pairs_of(able: Mapping[str, bool]) -> list[str | int]:
-    return [x for component, can in able.items() for x in (component, int(can))]
+def _hear_script() -> Script:
+    """Return the script of a claim where nobody knows in which partition: that is found out before it."""
+    common = load_text("runs_common.lua").removeprefix(ALLOWED_WHEN_FULL)
+    claim = f"local function claim()\n{load_text('claim.lua')}\nend\n"
+    reply = "return { latest, claim() }\n"
+    return Script("hear", load_text("hear.lua") + common + claim + reply)
+
+
+def _rung(bell: Any) -> int | None:
+    """Return the partition by which somebody was woken; None for one who has slept his time out."""
+    return int(bell[1]) if bell else None
+
+
+def _pairs_of(able: Mapping[str, Ability]) -> list[str]:
+    """Return abilities as scripts read them: 0, or 1 with the build behind it."""
+    return [
+        text
+        for component, can in able.items()
+        for text in (component, f"1{build_in(can)}" if can else "0")
+    ]

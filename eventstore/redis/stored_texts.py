@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 
 def number_of(raw: bytes) -> int:
     """Read a number, -1 for what is none."""
-    return int(raw) if raw.isdigit() and len(raw) < 20 else -1
+    if raw.isdigit() and len(raw) < 20:
+        return int(raw)
+    return -1
 
 
 def text_of(raw: bytes) -> str:
@@ -23,11 +26,13 @@ def raw_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def pairs_of(reply: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the fields of a hash with their values; the reply is a mapping or a flat list, as the protocol has it."""
+    if isinstance(reply, dict):
+        return reply.items()
+    return zip(reply[::2], reply[1::2], strict=True)
+
+
 def texts_of(reply: Any) -> dict[str, bytes]:
-    """Read a hash, whose reply is a mapping or a list of pairs as the protocol has it."""
-    pairs = (
-        reply.items()
-        if isinstance(reply, dict)
-        else zip(reply[::2], reply[1::2], strict=True)
-    )
-    return {text_of(name): value for name, value in pairs}
+    """Read a hash whose fields are texts."""
+    return {text_of(name): value for name, value in pairs_of(reply)}

@@ -52,11 +52,12 @@ class RedisStreamStore:
         *,
         new_commit_id: Callable[[], str] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
+        scripts: Scripts | None = None,
     ) -> None:
         self.keys = keyspace
         self._connection = connection
         self._max_bytes = max_event_bytes
-        self._scripts = Scripts(connection)
+        self._scripts = scripts or Scripts(connection)
         self._append = Script("append", load_text("append.lua"))
         self._checkpoint = Script("checkpoint", load_text("checkpoint.lua"))
         self._new_commit_id = new_commit_id
@@ -92,11 +93,18 @@ class RedisStreamStore:
             raise WrongExpectedVersion(stream, expected, rest[0])
         if code == -5 and checkpoint is not None:
             raise CheckpointNotRising(
-                checkpoint.consumer, partition, checkpoint.position.n, rest[0]
+                consumer=checkpoint.consumer,
+                partition=partition,
+                required=checkpoint.position.n,
+                current=rest[0],
             )
         first, last, n = rest[:3]
         return Appended(
-            stream, first, last, Position(partition, n), duplicate=code == 2
+            stream=stream,
+            first_version=first,
+            last_version=last,
+            position=Position(partition, n),
+            duplicate=code == 2,
         )
 
     def _append_call(
@@ -144,12 +152,15 @@ class RedisStreamStore:
         before: int | None = None,
     ) -> list[Recorded]:
         """Read a stream; see StreamStore."""
-        first, last = max(0, after) + 1, before
+        first = max(0, after) + 1
+        last = before
         if (limit is not None and limit <= 0) or (last is not None and last <= first):
             return []
         count = () if limit is None else (b"COUNT", limit)
-        key, partition = self.keys.stream(stream), self.partition_of(stream)
-        bottom, top = f"{first}-0", b"+" if last is None else f"({last}-0"
+        key = self.keys.stream(stream)
+        partition = self.partition_of(stream)
+        bottom = f"{first}-0"
+        top = b"+" if last is None else f"({last}-0"
         span = (
             (b"XREVRANGE", key, top, bottom)
             if backward
@@ -187,11 +198,9 @@ class RedisStreamStore:
 
     def _read_partitions(self, partition: int | None) -> list[int]:
         count = self.keys.partitions
-        return (
-            list(range(count))
-            if partition is None
-            else [check_partition(partition, count)]
-        )
+        if partition is None:
+            return list(range(count))
+        return [check_partition(partition, count)]
 
     def _logs(
         self, partitions: Sequence[int], after: Mapping[int, int], count: int
@@ -293,6 +302,11 @@ class RedisStreamStore:
         """Return the partition of a stream."""
         return self.keys.partition_of(stream)
 
+    def now_ms(self) -> int:
+        """Return the server's time, by which events are dated."""
+        seconds, micros = self._call([PlainCall((b"TIME",))])[0]
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def checkpoint(self, consumer: str, partition: int) -> int:
         """Return a consumer's checkpoint, 0 when it has none."""
         name = self.keys.checkpoints(check_partition(partition, self.keys.partitions))
@@ -312,7 +326,10 @@ class RedisStreamStore:
         )
         if code == -5:
             raise CheckpointNotRising(
-                checkpoint.consumer, position.partition, position.n, current
+                consumer=checkpoint.consumer,
+                partition=position.partition,
+                required=position.n,
+                current=current,
             )
 
     def _call(self, calls: Sequence[Call]) -> list[Any]:
@@ -347,14 +364,15 @@ class _LogEntry:
 
     def time_at(self, n: int) -> int | None:
         """Return the time of position n, None when the commit that holds it is not this one."""
-        return (
-            self.time_ms if self.n - (self.last - self.first) <= n <= self.n else None
-        )
+        if self.n - (self.last - self.first) <= n <= self.n:
+            return self.time_ms
+        return None
 
 
 def _same_event(position: int, entry: _LogEntry) -> bool:
     """Tell whether a reader that came this far read what is there now, as far as both know their times."""
-    seen, there = getattr(position, "time_ms", None), entry.time_at(position)
+    seen = getattr(position, "time_ms", None)
+    there = entry.time_at(position)
     return seen is None or there is None or seen == there
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from eventstore import codec
 from eventstore.event import Json
+from eventstore.keys import CATALOG
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import (
     Call,
@@ -17,6 +18,7 @@ from eventstore.redis.driver.scripts import (
     essential,
     load_text,
 )
+from eventstore.redis.stored_texts import pairs_of
 from eventstore.store import ReadPosition
 from eventstore.views import CHUNK, Batch, Loaded, Row, facet_name
 
@@ -33,7 +35,7 @@ class RedisViewStore:
         self._rows = _script("view_rows")
         self._seek = _script("view_seek")
         self._switch = _script("view_switch")
-        self._generations = f"{store.keys.prefix}:views".encode()
+        self._generations = store.keys.views()
 
     def checkpoints(
         self, views: Sequence[str], partitions: Sequence[int]
@@ -44,10 +46,10 @@ class RedisViewStore:
         for p in partitions:
             calls.append(PlainCall((b"HGET", self._keys.meta(p), b"n")))
             calls.append(PlainCall((b"HMGET", self._keys.checkpoints(p), *names)))
-        replies = self._store.call(calls) if calls else []
+        replies = self._store.call(calls)
         heads = zip(replies[::2], replies[1::2], strict=True)
         return [
-            (int(n or 0), [int(x or 0) for x in checkpoints][: len(views)])
+            (_number(n), [_number(x) for x in checkpoints][: len(views)])
             for n, checkpoints in heads
         ]
 
@@ -59,29 +61,24 @@ class RedisViewStore:
                 PlainCall((b"HGET", self._keys.checkpoints(p), f"view:{view}"))
             )
             calls.append(PlainCall((b"HMGET", self._name(view, p, "next"), b"o", b"m")))
-            calls.append(
-                PlainCall(
-                    (
-                        b"HMGET",
-                        self._name(view, p, "docs"),
-                        *([_bytes(k) for k in keys] or [b""]),
-                    )
-                )
-            )
-        replies = iter(self._store.call(calls) if calls else [])
+            documents = self._name(view, p, "docs")
+            # A command needs a key: of nothing, one is asked for that is not there.
+            raw_keys = [_bytes(key) for key in keys] or [b""]
+            calls.append(PlainCall((b"HMGET", documents, *raw_keys)))
+        replies = iter(self._store.call(calls))
         out = []
         for _, _, keys in folds:
-            at, (ordinal, order), documents = (
-                next(replies),
-                next(replies),
-                next(replies),
+            checkpoint = next(replies)
+            ordinal, order = next(replies)
+            raw_rows = zip(keys, next(replies), strict=False)
+            rows = {key: _row(key, raw) for key, raw in raw_rows if raw is not None}
+            loaded = Loaded(
+                checkpoint=_number(checkpoint),
+                next_ordinal=_number(ordinal),
+                top_order=_number(order),
+                rows=rows,
             )
-            rows = {
-                k: _row(k, raw)
-                for k, raw in zip(keys, documents, strict=False)
-                if raw is not None
-            }
-            out.append(Loaded(int(at or 0), int(ordinal or 0), int(order or 0), rows))
+            out.append(loaded)
         return out
 
     def save(self, changes: Sequence[tuple[str, int, Batch]]) -> list[bool | None]:
@@ -96,31 +93,27 @@ class RedisViewStore:
         ]
         return [
             None if reply[0] == -3 else reply[0] == 1
-            for reply in (self._store.call(calls) if calls else [])
+            for reply in self._store.call(calls)
         ]
 
     def facets(
         self, view: str, chunks: Sequence[tuple[int, int, Sequence[str]]]
     ) -> list[list[int]]:
         """Read sets of an index as integers."""
-        calls = [
-            PlainCall(
-                (
-                    b"MGET",
-                    *(
-                        self._name(view, p, f"f:{facet_name(facet)}:{chunk}")
-                        for facet in facets
-                    ),
-                )
-            )
-            for p, chunk, facets in chunks
-            if facets
-        ]
-        replies = iter(self._store.call(calls) if calls else [])
+        asked = [chunk for chunk in chunks if chunk[2]]
+        calls = [self._sets(view, *chunk) for chunk in asked]
+        replies = iter(self._store.call(calls))
         return [
-            [_bits(x) for x in next(replies)] if facets else []
+            [_bits(raw) for raw in next(replies)] if facets else []
             for _, _, facets in chunks
         ]
+
+    def _sets(
+        self, view: str, partition: int, chunk: int, facets: Sequence[str]
+    ) -> PlainCall:
+        parts = [f"f:{facet_name(facet)}:{chunk}" for facet in facets]
+        names = [self._name(view, partition, part) for part in parts]
+        return PlainCall((b"MGET", *names))
 
     def rows(
         self, view: str, partitions: Sequence[tuple[int, Sequence[int]]]
@@ -130,15 +123,8 @@ class RedisViewStore:
             ScriptCall(self._rows, [self._keys.meta(p)], [view, *ordinals])
             for p, ordinals in partitions
         ]
-        replies = self._store.call(calls) if calls else []
-        return [
-            [
-                _row(_text(key), raw)
-                for key, raw in zip(reply[::2], reply[1::2], strict=True)
-                if raw
-            ]
-            for reply in replies
-        ]
+        replies = self._store.call(calls)
+        return [_rows(reply) for reply in replies]
 
     def seek(
         self, view: str, partitions: Sequence[tuple[int, Sequence[int]]]
@@ -151,8 +137,8 @@ class RedisViewStore:
             for p, orders in partitions
         ]
         return [
-            [int(x or 0) for x in ordinals]
-            for ordinals in (self._store.call(calls) if calls else [])
+            [_number(ordinal) for ordinal in ordinals]
+            for ordinals in self._store.call(calls)
         ]
 
     def get(self, view: str, documents: Sequence[tuple[int, str]]) -> list[Row | None]:
@@ -161,7 +147,7 @@ class RedisViewStore:
             PlainCall((b"HGET", self._name(view, p, "docs"), _bytes(key)))
             for p, key in documents
         ]
-        replies = self._store.call(calls) if calls else []
+        replies = self._store.call(calls)
         return [
             None if raw is None else _row(key, raw)
             for (_, key), raw in zip(documents, replies, strict=True)
@@ -169,17 +155,14 @@ class RedisViewStore:
 
     def documents(self, view: str, partition: int) -> Iterator[Row]:
         """Read all documents of a partition; one that changes meanwhile may come as it was or as it is."""
-        cursor, name = b"0", self._name(view, partition, "docs")
+        cursor = b"0"
+        name = self._name(view, partition, "docs")
         while True:
             cursor, flat = self._store.call(
                 [PlainCall((b"HSCAN", name, cursor, b"COUNT", _PAGE))]
             )[0]
-            pairs = (
-                flat.items()
-                if isinstance(flat, dict)
-                else zip(flat[::2], flat[1::2], strict=True)
-            )
-            yield from (_row(_text(key), raw) for key, raw in pairs)
+            for key, raw in pairs_of(flat):
+                yield _row(_text(key), raw)
             if int(cursor) == 0:
                 return
 
@@ -188,15 +171,7 @@ class RedisViewStore:
         calls = [
             PlainCall((b"HGETALL", self._name(view, p, "tally"))) for p in partitions
         ]
-        out = []
-        for reply in self._store.call(calls) if calls else []:
-            pairs = (
-                reply.items()
-                if isinstance(reply, dict)
-                else zip(reply[::2], reply[1::2], strict=True)
-            )
-            out.append({_text(name): codec.decode(raw) for name, raw in pairs})
-        return out
+        return [_decoded(reply) for reply in self._store.call(calls)]
 
     def index_names(self, view: str) -> set[tuple[int, str, int]]:
         """Return every set of an index."""
@@ -212,13 +187,10 @@ class RedisViewStore:
     def trouble(self, view: str, partition: int, what: Json) -> None:
         """Note why a view stands still in a partition; None when it goes on."""
         name = self._name(view, partition, "trouble")
-        self._store.call(
-            [
-                PlainCall((b"DEL", name))
-                if what is None
-                else essential(b"SET", name, codec.encode(what))
-            ]
-        )
+        call: Call = PlainCall((b"DEL", name))
+        if what is not None:
+            call = essential(b"SET", name, codec.encode(what))
+        self._store.call([call])
 
     def troubles(self, view: str, partitions: Sequence[int]) -> list[Json]:
         """Read why a view stands still, None where it does not."""
@@ -227,18 +199,13 @@ class RedisViewStore:
         ]
         return [
             None if raw is None else codec.decode(raw)
-            for raw in (self._store.call(calls) if calls else [])
+            for raw in self._store.call(calls)
         ]
 
     def generations(self) -> dict[str, int]:
         """Return the generation of each projection that readers use, and those being built."""
         reply = self._store.call([PlainCall((b"HGETALL", self._generations))])[0]
-        pairs = (
-            reply.items()
-            if isinstance(reply, dict)
-            else zip(reply[::2], reply[1::2], strict=True)
-        )
-        return {_text(name): int(number) for name, number in pairs}
+        return {_text(name): int(number) for name, number in pairs_of(reply)}
 
     def begin_generation(self, name: str, generation: int) -> int:
         """Enter a generation unless there is one; gives the one that is there."""
@@ -265,7 +232,8 @@ class RedisViewStore:
             for name in self._store.scan(pattern.encode())
         ]
         if not after_ms:
-            checkpoints = map(self._keys.checkpoints, range(self._keys.partitions))
+            partitions = (*range(self._keys.partitions), CATALOG)
+            checkpoints = map(self._keys.checkpoints, partitions)
             calls += [
                 PlainCall((b"HDEL", name, f"view:{view}")) for name in checkpoints
             ]
@@ -287,9 +255,23 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass")
 
 
+def _number(raw: bytes | None) -> int:
+    """Return a stored number, 0 where none is stored."""
+    return int(raw or 0)
+
+
+def _decoded(reply: Any) -> dict[str, Json]:
+    return {_text(name): codec.decode(raw) for name, raw in pairs_of(reply)}
+
+
 def _row(key: str, raw: bytes) -> Row:
     ordinal, order, document = codec.decode(raw)
     return Row(key, document, ordinal, order)
+
+
+def _rows(reply: Sequence[bytes]) -> list[Row]:
+    """Return the documents of a reply, which names some that are gone meanwhile."""
+    return [_row(_text(key), raw) for key, raw in pairs_of(reply) if raw]
 
 
 def _bits(raw: bytes | None) -> int:
@@ -299,7 +281,8 @@ def _bits(raw: bytes | None) -> int:
     if raw[:1] == b"b":
         return int.from_bytes(raw[1:].ljust(CHUNK // 8, b"\0"), "big")
     ordinals: tuple[int, ...] = struct.unpack(f">{len(raw) // 2}H", raw[1:])
-    first, last = min(ordinals) >> 3, max(ordinals) >> 3
+    first = min(ordinals) >> 3
+    last = max(ordinals) >> 3
     bits = bytearray(last - first + 1)
     for i in ordinals:
         bits[(i >> 3) - first] |= 0x80 >> (i & 7)
@@ -308,11 +291,9 @@ def _bits(raw: bytes | None) -> int:
 
 
 def _arguments(view: str, batch: Batch) -> list[Any]:
-    time_ms = (
-        batch.to.time_ms
-        if isinstance(batch.to, ReadPosition) and batch.to.time_ms is not None
-        else b""
-    )
+    time_ms: int | bytes = b""
+    if isinstance(batch.to, ReadPosition) and batch.to.time_ms is not None:
+        time_ms = batch.to.time_ms
     args: list[Any] = [
         view,
         batch.after,

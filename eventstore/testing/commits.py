@@ -11,7 +11,7 @@ from eventstore import codec
 from eventstore.event import Json
 from eventstore.run_model import Claimed, ClaimRequest, Commit, Committed, Lease
 from eventstore.runs import RunStore
-from openagents_json.work_index import DueKind, IndexChanges, ReadyStep
+from openagents_json.work_index import STARTED, DueKind, IndexChanges, ReadyStep
 
 Later = Callable[[int], None]
 """Lets so many ms pass in a store."""
@@ -125,3 +125,10 @@ def due(store: RunStore) -> list[tuple[DueKind, str]]:
 def types(store: RunStore, run: str = RUN) -> list[str]:
     """Return the types of the events of a run."""
     return [item.type for item in store.read([(run, 0)])[0]]
+
+
+def builds(store: RunStore) -> dict[str, Json]:
+    """Return the builds that the claims of steps name, None where they name none."""
+    [recorded] = store.read([(RUN, 0)])
+    begun = [item.data for item in recorded if item.type == STARTED]
+    return {data["step"]: data.get("build") for data in begun}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eventstore.run_model import (
+    Ability,
     ClaimRequest,
     ClaimWish,
     Code,
@@ -18,6 +19,7 @@ from eventstore.testing.commits import (
     MINUTE,
     RUN,
     Later,
+    builds,
     claim,
     decided,
     due,
@@ -116,6 +118,27 @@ class RunClaimsContract:
         request = ClaimRequest(0, "q", 9, "k", "h", {"new": True, "no": False})
         [reply] = store.claim([request], worker="w", lease_ms=LEASE)
         assert (steps(reply.claimed), reply.unknown, reply.aside) == (["a"], (), 1)
+
+    @pytest.mark.parametrize("with_the_claim", [True, False])
+    def test_a_claim_says_which_build_the_worker_has(
+        self, store: RunStore, with_the_claim: bool
+    ) -> None:
+        store.commit(started(ready("a", component="new"), ready("b", component="old")))
+        able: dict[str, Ability] = {"new": 'git "4f2"', "old": True}
+        if not with_the_claim:
+            store.tell(0, "h", able)
+        request = ClaimRequest(0, "q", 9, "k", "h", able if with_the_claim else {})
+        store.claim([request], worker="w", lease_ms=LEASE)
+        assert builds(store) == {"a": 'git "4f2"', "b": None}
+
+    def test_a_commit_says_which_build_the_worker_has_that_it_claims_for(
+        self, store: RunStore
+    ) -> None:
+        able: dict[str, Ability] = {"new": "2", "old": True}
+        wish = ClaimWish("w", LEASE, 2, "q", able.__getitem__)
+        steps = (ready("a", component="new"), ready("b", component="old"))
+        store.commit(started(*steps, claim=wish))
+        assert builds(store) == {"a": "2", "b": None}
 
     @pytest.mark.parametrize("with_the_claim", [True, False])
     def test_a_worker_may_have_very_many_components(

@@ -12,6 +12,7 @@ from eventstore.run_model import (
     Code,
     Commit,
     Committed,
+    RunPosition,
 )
 from eventstore.runs import RunStore, WakeUp
 from eventstore.testing.commits import (
@@ -41,6 +42,7 @@ class RunCommitsContract:
         assert (head.version, head.last_commit, head.status) == (2, "c1", "running")
         assert (head.definition, head.workflow, head.cancel) == ("d", "w", False)
         assert list(head.steps) == ["a"]
+        assert store.positions([RUN]) == [RunPosition("running", 2)]
         assert (
             head.steps["a"].queue,
             head.steps["a"].scheduled_version,
@@ -60,17 +62,28 @@ class RunCommitsContract:
         store.commit(started(ready("a"), ready("b")))
         assert store.first(RUN).version == 1
         assert [item.version for item in store.read([(RUN, 1)])[0]] == [2, 3]
-        one, none = store.read_one(RUN, 3), store.read_one(RUN, 4)
+        one = store.read_one(RUN, 3)
+        none = store.read_one(RUN, 4)
         assert (one is not None and one.data, none) == ({"step": "b"}, None)
         assert store.wait(RUN, 2, 1)[0].version == 3
         assert store.wait(RUN, 3, 1) == ()
 
     def test_a_run_that_is_not_there_has_nothing(self, store: RunStore) -> None:
         assert store.heads(["0-no"]) == [None]
+        assert store.positions(["0-no"]) == [None]
         assert store.statuses(["0-no"]) == [""]
         assert store.read([("0-no", 0)]) == [()]
         assert (
-            store.commit(Commit("0-no", "cas", "c", (event("Noted"),), 1, "b")).code
+            store.commit(
+                Commit(
+                    run="0-no",
+                    mode="cas",
+                    commit_id="c",
+                    events=(event("Noted"),),
+                    version=1,
+                    last_commit="b",
+                )
+            ).code
             is Code.UNKNOWN
         )
 
@@ -101,7 +114,16 @@ class RunCommitsContract:
         )
         assert store.commit(decided(done, "other", "c4")).code is Code.DIVERGED
         assert (
-            store.commit(Commit(RUN, "cas", "c5", (event("Noted"),), 9, "c9")).code
+            store.commit(
+                Commit(
+                    run=RUN,
+                    mode="cas",
+                    commit_id="c5",
+                    events=(event("Noted"),),
+                    version=9,
+                    last_commit="c9",
+                )
+            ).code
             is Code.AHEAD
         )
         assert types(store)[2:] == ["Noted"]
@@ -129,7 +151,9 @@ class RunCommitsContract:
         commits = [
             started(run="0-1"),
             started(run="0-2"),
-            decided(Committed(Code.DONE, 9, 9, 0), "c9", "c1"),
+            decided(
+                Committed(code=Code.DONE, version=9, position=9, time_ms=0), "c9", "c1"
+            ),
         ]
         offered = store.offer(
             commits, definitions={digest: b"{}"}, wakeups=[WakeUp("q", [0])]
@@ -143,6 +167,33 @@ class RunCommitsContract:
         done = store.exchange([started(run="0-3")])
         assert [answer.code for answer in done.commits] == [Code.DONE]
         assert store.statuses(["0-1", "0-2", "0-3"]) == ["running"] * 3
+
+    def test_commits_of_one_run_that_are_sent_together_follow_on_each_other(
+        self, store: RunStore
+    ) -> None:
+        begun = Committed(code=Code.DONE, version=1, position=1, time_ms=0)
+        commits = [
+            started(),
+            started(run="0-2"),
+            decided(begun, "c1", "c2"),
+            decided(begun, "c1", "c3"),
+            started(run="0-3"),
+        ]
+        answers = store.exchange(commits).commits
+        assert [answer.code for answer in answers] == [
+            Code.DONE,
+            Code.DONE,
+            Code.DONE,
+            Code.CONFLICT,
+            Code.DONE,
+        ]
+        assert [item.commit for item in answers[3].events] == ["c2"]
+        positions = [
+            item.position.n
+            for run in (RUN, "0-2", "0-3")
+            for item in store.read([(run, 0)])[0]
+        ]
+        assert sorted(positions) == [1, 2, 3, 4]
 
     def test_what_comes_with_a_run_is_read_together(self, store: RunStore) -> None:
         store.commit(started(ready("a"), ready("b"), wrapped_key="1.ab.key"))

@@ -104,6 +104,58 @@ class RunFactsContract:
         assert reply.code is Code.FACTS_ONLY
         assert due(store) == [(DueKind.GIVE_BACK, other.lease.step)]
 
+    def test_a_decision_that_stands_is_carried_out_behind_claims_of_others(
+        self, store: RunStore
+    ) -> None:
+        store.commit(started(ready("a"), ready("b"), ready("c")))
+        [mine] = claim(store, at_most=1)
+        [other] = claim(store, at_most=1, name="k2")
+        opened = IndexChanges(ready=(ready("d", index=2),))
+        commit = fact(
+            mine.lease,
+            "c2",
+            version=mine.version,
+            last_commit=mine.commit,
+            changes=opened,
+            stands=True,
+        )
+        done = store.commit(commit)
+        assert (done.code, done.version) == (Code.DONE, other.version + 2)
+        [between] = done.events
+        assert (between.type, between.version) == ("StepStarted", other.version)
+        [head] = store.heads([RUN])
+        assert head is not None
+        assert head.steps["d"].scheduled_version == other.version + 2
+        assert store.commit(commit).code is Code.DUPLICATE
+        [third] = claim(store, at_most=1, name="k3")
+        cas = store.commit(decided(done, "c2", "c3", stands=True))
+        assert (cas.code, cas.version) == (Code.DONE, third.version + 1)
+        assert [item.version for item in cas.events] == [third.version]
+
+    def test_a_decision_that_stands_is_made_anew_behind_all_else(
+        self, store: RunStore
+    ) -> None:
+        begun = store.commit(started(ready("a"), ready("b"), ready("c")))
+        one, other = claim(store, at_most=2)
+        latest = max(one, other, key=lambda item: item.version)
+        noted = store.commit(decided(latest, latest.commit, "c2"))
+        [third] = claim(store, name="k2")
+        cas = decided(latest, latest.commit, "c3", stands=True)
+        assert store.commit(cas).code is Code.CONFLICT
+        behind = fact(
+            one.lease,
+            "c4",
+            version=latest.version,
+            last_commit=latest.commit,
+            stands=True,
+        )
+        assert store.commit(behind).code is Code.FACTS_ONLY
+        elsewhere = fact(
+            other.lease, "c5", version=begun.version, last_commit="else", stands=True
+        )
+        assert store.commit(elsewhere).code is Code.FACTS_ONLY
+        assert noted.version < third.version
+
     def test_what_comes_as_a_whole_is_stored_as_a_whole(self, store: RunStore) -> None:
         begun = store.commit(started(ready("a")))
         [taken] = claim(store)
@@ -126,8 +178,15 @@ class RunFactsContract:
     ) -> None:
         store.commit(started(ready("a")))
         [taken] = claim(store)
-        changes = IndexChanges(requeued=(RequeuedStep("a", 0, 0, 0),))
-        version, last = taken.version, taken.commit
+        changes = IndexChanges(
+            requeued=(
+                RequeuedStep(
+                    step="a", delay_ms=0, schedule_to_start_ms=0, start_to_close_ms=0
+                ),
+            )
+        )
+        version = taken.version
+        last = taken.commit
         store.commit(
             fact(
                 taken.lease,

@@ -80,8 +80,8 @@ class RunTimesContract:
     ) -> None:
         timers = (
             Timer(DueKind.RUN_LIMIT, "", 5 * MINUTE),
-            Timer(DueKind.TIMER, "a|1", 0, 1),
-            Timer(DueKind.SIGNAL, "b", 0, NEVER_MS),
+            Timer(kind=DueKind.TIMER, subject="a|1", delay_ms=0, at_ms=1),
+            Timer(kind=DueKind.SIGNAL, subject="b", delay_ms=0, at_ms=NEVER_MS),
         )
         begun = store.commit(started(changes=IndexChanges(timers=timers)))
         assert due(store) == [(DueKind.TIMER, "a|1")]
@@ -153,8 +153,26 @@ class RunTimesContract:
         assert 0 < store.due([0], ["q"])[0].next_ms <= MINUTE
 
     def test_steps_come_back_as_they_were(self, store: RunStore) -> None:
-        restored = RestoredStep("a", "q", 0, 0, 3, 1, "", True)
-        waits = RestoredStep("b", "q", 0, 0, 0, 1, "", False)
+        restored = RestoredStep(
+            step="a",
+            queue="q",
+            priority=0,
+            start_to_close_ms=0,
+            attempt=3,
+            scheduled_version=1,
+            flags="",
+            ready=True,
+        )
+        waits = RestoredStep(
+            step="b",
+            queue="q",
+            priority=0,
+            start_to_close_ms=0,
+            attempt=0,
+            scheduled_version=1,
+            flags="",
+            ready=False,
+        )
         store.commit(started(changes=IndexChanges(restored=(restored, waits))))
         [taken] = claim(store)
         assert (taken.lease.step, taken.lease.attempt, taken.scheduled_version) == (
@@ -186,6 +204,17 @@ class RunTimesContract:
         assert (end.last.type, end.last.version) == ("End", 4)
         assert store.wait_for_end(RUN, 1) == end
         assert store.wait_for_end("0-no", 1) == RunEnd(None)
+
+    def test_a_start_notes_that_somebody_waits_for_the_end(
+        self, store: RunStore
+    ) -> None:
+        first = store.commit(started(ready("a"), awaited=True))
+        assert not store.wait_for_end(RUN, 1, noted=True)
+        store.commit(_end(first, "c1", "c2"))
+        end = store.wait_for_end(RUN, 20_000, noted=True)
+        assert end is not None
+        assert end.last is not None
+        assert end.last.type == "End"
 
     def test_a_run_that_was_opened_again_has_not_ended(self, store: RunStore) -> None:
         first = store.commit(started(ready("a")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -46,15 +47,46 @@ def start_worker(url: str, name: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
 
 
-def wait_for_work(engine: Engine, runs: list[str], worker: str) -> str:
-    """Wait until a worker holds a step; give the run."""
+def held_by(engine: Engine, runs: list[str], worker: str) -> str | None:
+    """Return a run of which the worker holds a step, if there is one.
+
+    A step that waits for its retry still names the worker of its last attempt, and nobody holds it.
+    """
+    for step in engine.views.steps(status="started", worker=f"{worker}:"):
+        if step.run in runs:
+            return step.run
+    return None
+
+
+def wait_for_work(engine: Engine, runs: list[str], worker: str) -> None:
+    """Wait until a worker holds a step."""
     pause = threading.Event()
     for _ in range(3000):
-        for step in engine.views.steps():
-            if step.run in runs and step.worker.startswith(f"{worker}:"):
-                return step.run
+        if held_by(engine, runs, worker):
+            return
         pause.wait(0.01)
     raise SystemExit(f"{worker} took no work; see {DATA / worker}.log")
+
+
+def kill_in_the_middle(
+    engine: Engine, runs: list[str], worker: str, process: subprocess.Popen[bytes]
+) -> str:
+    """Kill a worker while it holds a step; return the run of that step.
+
+    A step may end between the look and the kill, so the worker is frozen first.
+    """
+    while True:
+        wait_for_work(engine, runs, worker)
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        # What it wrote before it froze may still be on its way: the second look sees it.
+        held_by(engine, runs, worker)
+        run = held_by(engine, runs, worker)
+        if run is not None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return run
+        process.send_signal(signal.SIGCONT)
 
 
 def takeovers(history: list[HistoryEvent]) -> list[tuple[str, str, str]]:
@@ -157,9 +189,7 @@ def main() -> int:
             name: start_worker(engine.url, name) for name in ("worker-1", "worker-2")
         }
         try:
-            run = wait_for_work(engine, runs, "worker-1")
-            workers["worker-1"].send_signal(signal.SIGKILL)
-            workers["worker-1"].wait()
+            run = kill_in_the_middle(engine, runs, "worker-1", workers["worker-1"])
             console.print(
                 "worker-1 held a step and was killed with SIGKILL; worker-2 goes on alone"
             )

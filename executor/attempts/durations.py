@@ -18,20 +18,19 @@ class DurationAverages:
 
     def ran(self, component: str, took_ms: float) -> None:
         """Take a duration into account."""
-        average = self._averages.get(component)
-        self._averages[component] = (
-            took_ms if average is None else average + WEIGHT * (took_ms - average)
-        )
-        if self._all is None:
-            self._all = took_ms
-        else:
-            self._all += (WEIGHT if took_ms > self._all else DOWN) * (
-                took_ms - self._all
-            )
+        average = self._averages.get(component, took_ms)
+        self._averages[component] = average + WEIGHT * (took_ms - average)
+        over_all = took_ms if self._all is None else self._all
+        weight = WEIGHT if took_ms > over_all else DOWN
+        self._all = over_all + weight * (took_ms - over_all)
 
     def expected_ms(self, component: str) -> float:
         """Return the expected duration; a component that never ran here is expected to be long."""
         return self._averages.get(component, UNKNOWN_MS)
+
+    def all_within(self, limit_ms: float) -> bool:
+        """Tell whether steps take no longer than that on the average, whatever they call; not if none is known."""
+        return self._all is not None and self._all <= limit_ms
 
     def batch(self, most: int) -> int:
         """Return how many steps to claim at once: about 20 ms of work, one while nothing is known."""

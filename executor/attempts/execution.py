@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from eventstore import codec
 from eventstore.errors import NotJson
 from executor.attempts.jobs import ONCE, Job
-from executor.attempts.leases import HeldLease, LeaseKeeper
-from executor.attempts.masking import NO_MASK, Mask, mask_of
-from executor.attempts.secrets import Secrets, put_in
+from executor.attempts.leases import LeaseKeeper
+from executor.attempts.log_fields import current
+from executor.attempts.logs import is_logged, log_outcome, log_start
+from executor.attempts.masking import NO_MASK, Mask
+from executor.attempts.secret_steps import masked_outcome, with_secrets, without_secrets
+from executor.attempts.secrets import Secrets
+from executor.attempts.step_limits import UNLIMITED, LimitsOfTypes
 from executor.clock import Clock
 from executor.errors import SecretMissing
-from openagents_json.catalog.registry import Component, Registry
+from openagents_json.catalog.component import Component
+from openagents_json.catalog.registry import Registry
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.errors import (
     ComponentExit,
     UnknownComponent,
     describe_error,
 )
+from openagents_json.components.usage import UsageMeter
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.errors import SecretsUnclear
-from openagents_json.workflow.expressions.secret_places import places_before
 
 STOPPING = "the worker stops"
 """The reason that components see when their worker is told to end."""
@@ -39,43 +46,71 @@ class Execution:
     clock: Clock
     secrets: Secrets
     emit: Callable[[str, str, int, Any], None]
+    limits: LimitsOfTypes = UNLIMITED
+    coroutines: Callable[[Coroutine[Any, Any, cmd.Outcome]], cmd.Outcome] = asyncio.run
+    """How a thread runs a coroutine; those of a lane are on its loop already."""
 
     def run(self, job: Job) -> cmd.Outcome:
         """Run a synchronous component on the calling thread."""
+        if not is_logged():
+            return self.capped(job, self._outcome(job))
+        log_start(job)
+        begun = self.clock.steady_ms()
+        outcome = self.capped(job, self._outcome(job))
+        log_outcome(job, outcome, self.clock.steady_ms() - begun)
+        return outcome
+
+    def capped(self, job: Job, outcome: cmd.Outcome) -> cmd.Outcome:
+        """Return an outcome after which the step is tried no more, where its worker type allows no more attempts."""
+        left = self.limits.attempts_left(job)
+        if left is None or left > 0 or not isinstance(outcome, cmd.Failed):
+            return outcome
+        error = {**outcome.error, "retryable": False}
+        return replace(outcome, error=error)
+
+    def _not_begun(self, job: Job) -> cmd.Outcome | None:
+        """Return the outcome of an attempt that may not begin any more, None for one that may."""
+        lease = job.lease
         if job.too_late is not None:
-            return cmd.Failed(job.lease.step, job.lease.attempt, job.too_late)
+            return cmd.Failed(lease.step, lease.attempt, job.too_late)
+        left = self.limits.attempts_left(job)
+        if left is None or left >= 0:
+            return None
+        message = f"step {lease.step}: its worker type allows {self.limits.of(job).attempts} attempts"
+        error = {"type": "AttemptsExceeded", "message": message, "retryable": False}
+        return cmd.Failed(lease.step, lease.attempt, error)
+
+    def _outcome(self, job: Job) -> cmd.Outcome:
+        if (not_begun := self._not_begun(job)) is not None:
+            return not_begun
         if not job.step.secrets:
             return self._run(job)
         try:
-            filled, mask = self._with_secrets(job)
+            filled, mask = with_secrets(job, self.secrets)
         except (SecretMissing, SecretsUnclear) as error:
-            return _no_secrets(job, error)
-        return _masked(self._run(filled, mask), mask)
+            return without_secrets(job, error)
+        return masked_outcome(self._run(filled, mask), mask)
 
     async def run_async(self, job: Job) -> cmd.Outcome:
         """Run an asynchronous component on the calling event loop, for no longer than its start-to-close limit."""
-        if job.too_late is not None:
-            return cmd.Failed(job.lease.step, job.lease.attempt, job.too_late)
+        if not is_logged():
+            return self.capped(job, await self._outcome_async(job))
+        log_start(job)
+        begun = self.clock.steady_ms()
+        outcome = self.capped(job, await self._outcome_async(job))
+        log_outcome(job, outcome, self.clock.steady_ms() - begun)
+        return outcome
+
+    async def _outcome_async(self, job: Job) -> cmd.Outcome:
+        if (not_begun := self._not_begun(job)) is not None:
+            return not_begun
         if not job.step.secrets:
             return await self._run_async(job)
         try:
-            filled, mask = self._with_secrets(job)
+            filled, mask = with_secrets(job, self.secrets)
         except (SecretMissing, SecretsUnclear) as error:
-            return _no_secrets(job, error)
-        return _masked(await self._run_async(filled, mask), mask)
-
-    def _with_secrets(self, job: Job) -> tuple[Job, Mask]:
-        """Return a job whose inputs hold their secrets, and what takes those out of all that it leaves.
-
-        Raises SecretMissing and SecretsUnclear.
-        """
-        positions = (
-            places_before(job.step.secrets, job.inputs)
-            if job.secrets is None
-            else job.secrets
-        )
-        inputs, values = put_in(job.inputs, positions, self.secrets)
-        return replace(job, inputs=inputs), mask_of(values)
+            return without_secrets(job, error)
+        return masked_outcome(await self._run_async(filled, mask), mask)
 
     def _run(self, job: Job, mask: Mask = NO_MASK) -> cmd.Outcome:
         try:
@@ -83,22 +118,32 @@ class Execution:
         except UnknownComponent:
             return _unknown(job)
         if component.spec.is_async:  # it was not when the run was bound
-            return asyncio.run(self._run_async(job, mask))
-        context, token = self._context(job, mask)
+            return self.coroutines(self._run_async(job, mask))
+        token = self._token(job)
+        meter = self._meter(component, job, mask)
+        context = self._context(component, job, token, mask, meter)
+        before = current.set((job.lease, job.execution))
         try:
             output = component.invoke(job.inputs, context)
         except BaseException as error:
-            return (
-                _cancelled(job, token) if token.cancelled else _failed(job, error, mask)
-            )
-        return self._returned(job, output)
+            return _with_usage(_raised(job, error, token, mask), meter)
+        finally:
+            current.reset(before)
+        return _with_usage(self._returned(job, output), meter)
 
     async def _run_async(self, job: Job, mask: Mask = NO_MASK) -> cmd.Outcome:
         try:
             component = self.registry.resolve(job.component)
         except UnknownComponent:
             return _unknown(job)
-        context, token = self._context(job, mask)
+        meter = self._meter(component, job, mask)
+        return _with_usage(await self._awaited(component, job, mask, meter), meter)
+
+    async def _awaited(
+        self, component: Component, job: Job, mask: Mask, meter: UsageMeter | None
+    ) -> cmd.Outcome:
+        token = self._token(job)
+        context = self._context(component, job, token, mask, meter)
         limit = self._left_ms(job)
         task = asyncio.ensure_future(_called(component, job, context))
         token.on_cancel(_canceller(asyncio.get_running_loop(), task))
@@ -111,9 +156,7 @@ class Execution:
                 return self._expired(job)
             return _failed(job, error, mask)
         except BaseException as error:
-            return (
-                _cancelled(job, token) if token.cancelled else _failed(job, error, mask)
-            )
+            return _raised(job, error, token, mask)
         return self._returned(job, output)
 
     def _returned(self, job: Job, output: Any) -> cmd.Outcome:
@@ -134,22 +177,45 @@ class Execution:
             return cmd.Failed(lease.step, lease.attempt, described)
 
     def _expired(self, job: Job) -> cmd.Outcome:
-        limit = job.step.timeouts.start_to_close_ms
+        limit = self.limits.attempt_ms(job)
         return cmd.Expired(job.lease.step, job.lease.attempt, "start_to_close", limit)
 
     def _left_ms(self, job: Job) -> int | None:
         """Return what is left of the start-to-close limit, by this process's steady clock: others may go wrong."""
-        limit, held = job.step.timeouts.start_to_close_ms, self.keeper.held(job.lease)
+        limit = self.limits.attempt_ms(job)
         if not limit:
             return None
+        held = self.keeper.held(job.lease)
         gone = self.clock.steady_ms() - held.since if held else 0.0
         return max(0, round(limit - gone))
 
-    def _context(self, job: Job, mask: Mask) -> tuple[Context, CancelToken]:
-        held: HeldLease | None = self.keeper.held(job.lease)
-        token = held.token if held else CancelToken()
+    def _token(self, job: Job) -> CancelToken:
+        held = self.keeper.held(job.lease)
+        return held.token if held else CancelToken()
+
+    def _meter(self, component: Component, job: Job, mask: Mask) -> UsageMeter | None:
+        """Return what adds up the usage of an attempt, seen by the keeper too; None where nothing can report any."""
+        if not component.takes_context:
+            return None
+        meter = UsageMeter(None if mask is NO_MASK else mask.text)
+        held = self.keeper.held(job.lease)
+        if held is not None:
+            held.meter = meter
+        return meter
+
+    def _context(
+        self,
+        component: Component,
+        job: Job,
+        token: CancelToken,
+        mask: Mask,
+        meter: UsageMeter | None,
+    ) -> Context | None:
+        """Return what a component may know of its attempt; None for one that does not ask, as most do not."""
+        if not component.takes_context or meter is None:
+            return None
         lease, left = job.lease, self._left_ms(job)
-        context = Context(
+        return Context(
             run_id=lease.run,
             step_id=lease.step,
             workflow_id=job.workflow,
@@ -164,12 +230,20 @@ class Execution:
             ),
             fences=dict(job.fences),
             mask=None if mask is NO_MASK else mask.text,
+            on_usage=meter.add,
         )
-        return context, token
 
 
-async def _called(component: Component, job: Job, context: Context) -> Any:
+def _with_usage(outcome: cmd.Outcome, meter: UsageMeter | None) -> cmd.Outcome:
+    """Return an outcome with what its attempt has used, however it ended."""
+    used = None if meter is None else meter.take()
+    return replace(outcome, usage=used) if used else outcome
+
+
+async def _called(component: Component, job: Job, context: Context | None) -> Any:
     """Call a component on the event loop; whatever it raises is its own failure and must not end the loop."""
+    # In the context of this task alone.
+    current.set((job.lease, job.execution))
     try:
         if component.spec.is_async:
             return await component.invoke(job.inputs, context)
@@ -191,33 +265,18 @@ def _canceller(
     return cancel
 
 
-def _no_secrets(job: Job, error: Exception) -> cmd.Outcome:
-    described = {
-        "type": type(error).__name__,
-        "message": f"step {job.lease.step}: {error}",
-        "retryable": False,
-    }
-    return cmd.Failed(job.lease.step, job.lease.attempt, described)
-
-
-def _masked(outcome: cmd.Outcome, mask: Mask) -> cmd.Outcome:
-    """Return an outcome without the secrets that its step was given."""
-    match outcome:
-        case cmd.Completed(step, attempt, output):
-            return cmd.Completed(step, attempt, mask.value(output))
-        case cmd.Failed(step, attempt, error):
-            masked = mask.value(error)
-            # A message of the engine's own may name a member by a path that was cut inside of a secret.
-            return cmd.Failed(
-                step, attempt, {**masked, "message": mask.message(masked["message"])}
-            )
-        case _:
-            return outcome
-
-
 def _shown(value: Any, mask: Mask) -> Any:
     """Return what a component emits without the secrets of its step."""
     return value if mask is NO_MASK else mask.value(codec.normalise(value))
+
+
+def _raised(
+    job: Job, error: BaseException, token: CancelToken, mask: Mask
+) -> cmd.Outcome:
+    """Return the outcome of a component that raised; one that was told to stop has done so."""
+    if token.cancelled:
+        return _cancelled(job, token)
+    return _failed(job, error, mask)
 
 
 def _failed(job: Job, error: BaseException, mask: Mask) -> cmd.Outcome:

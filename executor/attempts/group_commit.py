@@ -11,10 +11,9 @@ steps that are not repeatable, time limits, timers, signals, child runs, locks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from eventstore.run_model import Blob, ClaimWish, Lease
 from executor.attempts.jobs import REPEATABLE, Finished, Job
@@ -97,19 +96,13 @@ class Batch:
 
     def _begins(self, job: Job) -> bool:
         path, state = job.lease.step, self._session.state
-        step = state.steps.get(path)
-        if (
-            step is None
-            or path in self.base.state.open_steps
-            or state.status != st.RUNNING
-        ):
+        if state.status != st.RUNNING or path in self.base.state.open_steps:
             return False
-        ready = (
-            step.status == st.SCHEDULED
-            and not step.kind
-            and step.attempt + 1 == job.lease.attempt
-        )
-        return ready and step.inputs == job.inputs
+        step = state.steps.get(path, st.NO_STEP)
+        if step.status != st.SCHEDULED or step.kind:
+            return False
+        is_next = step.attempt + 1 == job.lease.attempt
+        return is_next and step.inputs == job.inputs
 
     def _take(self, job: Job, outcome: cmd.Outcome) -> Decision:
         session, handler = self._session, self._handler
@@ -121,12 +114,10 @@ class Batch:
         self._events += decided.events
         self._encoded += encoded.events
         self._blobs += encoded.blobs
-        self._session = structs.replace(session, state=decided.state)
-        self._due = (
-            self._due
-            or decided.unfinished
-            or any(self._is_checkpoint(event) for event in decided.events)
-        )
+        self._session = replace(session, state=decided.state)
+        has_checkpoint = any(map(self._is_checkpoint, decided.events))
+        # What was paid for is recorded at once: a step that runs again would pay again.
+        self._due |= decided.unfinished or has_checkpoint or bool(outcome.usage)
         return decided
 
     def _is_checkpoint(self, event: ev.Event) -> bool:
@@ -134,34 +125,29 @@ class Batch:
             return True
         if not isinstance(event, ev.StepScheduled):
             return False
-        joins = (
-            len(self.base.plan.of(event.step).incoming) > 1
-            and self.base.plan.persistence.mode == "checkpoint"
-        )
-        return joins or bool(event.gates) or event.kind in ("wait", "workflow", "sleep")
+        if event.gates or event.kind in ("wait", "workflow", "sleep"):
+            return True
+        plan = self.base.plan
+        is_join = len(plan.of(event.step).incoming) > 1
+        return is_join and plan.persistence.mode == "checkpoint"
 
     def following(self, queue: str, now_ms: float) -> Job | None:
         """Return the step that the worker may run next, None when it is time for a checkpoint."""
         spec, state = self.base.plan.persistence, self._session.state
         if self._due or state.status != st.RUNNING:
             return None
-        full = (
-            len(self._done) >= spec.every_steps
-            or now_ms - self._since_ms >= spec.every_ms
-        )
-        if spec.mode == "checkpoint" and full:
+        age_ms = now_ms - self._since_ms
+        is_full = len(self._done) >= spec.every_steps or age_ms >= spec.every_ms
+        if is_full and spec.mode == "checkpoint":
             return None
-        for path in _in_order(
-            self._session,
-            [x for x in state.open_steps if x not in self.base.state.open_steps],
-        ):
+        # What is open on the log already may be claimed by others.
+        on_log = self.base.state.open_steps
+        opened = [path for path in state.open_steps if path not in on_log]
+        for path in _in_order(self._session, opened):
             plan, step = self.base.plan.of(path), state.steps[path]
             if step.status == st.SCHEDULED and not step.kind:
-                return (
-                    self._job_of(path)
-                    if _may_wait(plan) and plan.queue == queue
-                    else None
-                )
+                is_mine = _may_wait(plan) and plan.queue == queue
+                return self._job_of(path) if is_mine else None
         return None
 
     def _job_of(self, path: str) -> Job:
@@ -188,11 +174,11 @@ class Batch:
         if isinstance(outcome, cmd.Released):
             return False
         started = ev.StepStarted(
-            job.lease.step, job.lease.attempt, self._next_fence(), worker
+            job.lease.step, job.lease.attempt, self._next_fence(), worker, job.build
         )
         self._events.append(started)
         self._encoded += encode([started], self._handler.limits).events
-        self._session = structs.replace(
+        self._session = replace(
             self._session, state=evolve(self._session.state, started)
         )
         self._take(job, outcome)
@@ -246,7 +232,7 @@ class Batch:
             settle=False,
             last_fence=last if len(self._done) > 1 else 0,
         )
-        return structs.replace(built, commit=structs.replace(built.commit, whole=True))
+        return replace(built, commit=replace(built.commit, whole=True, stands=False))
 
     def _outcome(
         self,
@@ -254,10 +240,11 @@ class Batch:
         events: Sequence[ev.Event],
         encoded: Sequence[tuple[str, bytes]],
     ) -> tuple[list[ev.Event], list[tuple[str, bytes]], st.RunState]:
-        """Keep start and end only, if this is the end and nobody else has steps under way."""
+        """Keep start and end only, if this is the end, nobody else has steps under way, and nothing was used."""
         kept = [*events[: first.facts], events[-1]]
         state = evolve_all(self.base.state, kept)
-        if type(events[-1]) not in CLOSING or not state.closed:
+        has_usage = any(getattr(event, "usage", None) for event in events)
+        if has_usage or type(events[-1]) not in CLOSING or not state.closed:
             return list(events), list(encoded), self._session.state
         return kept, [*encoded[: first.facts], encoded[-1]], state
 

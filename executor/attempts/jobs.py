@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Claimed, Lease
+from executor.attempts.log_fields import named
 from executor.attempts.patience import passes
 from executor.runs.codec import is_sealed
 from executor.runs.repository import Session, SessionCache
+from executor.runs.turns import Turns
 from openagents_json.errors import RunUnreadable
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -31,12 +34,13 @@ ONCE = "at_most_once"
 """The effect of steps that are never started twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True, gc=False):
     """A claimed attempt: its lease, its step in the plan, its inputs, and which execution of the step it is, from 1.
 
     `secrets` say where its inputs hold secrets, as in StepScheduled; `idempotency_key` is equal for all its attempts.
-    `too_late` is the error that the step fails with where the retry policy allows no attempt any more.
+    `too_late` is the error that the step fails with where the retry policy allows no attempt any more. `build` is that
+    of its component, where the step begins without a claim. `tried` counts the attempts before this one that failed or
+    were lost since the step was scheduled.
     """
 
     lease: Lease
@@ -44,11 +48,13 @@ class Job:
     workflow: str
     inputs: Mapping[str, Json]
     execution: int
-    fences: Mapping[str, int] = field(default_factory=dict)
+    fences: Mapping[str, int] = {}
     persistence: Persistence = STEP_BY_STEP
     secrets: Sequence[Json] | None = None
     idempotency_key: str = ""
     too_late: Mapping[str, Json] | None = None
+    build: str = ""
+    tried: int = 0
 
     @property
     def alone(self) -> bool:
@@ -61,8 +67,7 @@ class Job:
         return self.step.component or ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True, gc=False):
     """A job with its outcome, not yet on the log."""
 
     job: Job
@@ -91,33 +96,42 @@ def job_of(session: Session, lease: Lease) -> Job | None:
         step.secrets,
         session.state.idempotency_key(lease.step),
         begun_too_late(plan, step),
+        tried=step.failures + step.lost,
     )
 
 
-def jobs_of(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[Job]:
+def jobs_of(
+    sessions: SessionCache, claimed: Sequence[Claimed], turns: Turns
+) -> list[Job]:
     """Return the jobs of claims; histories that did not come with them are read in one more round trip.
 
     A run that cannot be read is left alone: its leases run out, and the others go on. Raises StoreUnavailable.
     """
     # What came along is looked at for runs that are not known only: to read it costs more than the rest of a claim.
-    sealed = [
-        claim
-        for claim in claimed
-        if not _is_known(sessions, claim)
-        and claim.events
-        and is_sealed(claim.events[0])
-    ]
-    sessions.keyring.prepare([claim.lease.run for claim in sealed])
-    # In the order of the claims: those of one run follow on each other.
-    unread = dict.fromkeys(
-        claim.lease.run for claim in claimed if not _folded(sessions, claim)
-    )
+    unknown = [claim for claim in claimed if not _is_known(sessions, claim)]
+    sealed = [claim.lease.run for claim in unknown if _is_sealed(claim)]
+    sessions.keyring.prepare(sealed)
+    unread = _unread(sessions, claimed)
+    if unread:
+        # A commit of this process may be under way on which a claim follows: then its reply saves the reading.
+        turns.let_pass(unread)
+        unread = _unread(sessions, claimed)
     if unread:
         with _each_by_itself():
-            sessions.load_all(list(unread))
-    return [
-        job for claim in claimed if (job := _claimed_job(sessions, claim)) is not None
-    ]
+            sessions.load_all(unread)
+    jobs = [_claimed_job(sessions, claim) for claim in claimed]
+    return [job for job in jobs if job is not None]
+
+
+def _is_sealed(claim: Claimed) -> bool:
+    """Tell whether the history that came along with a claim is encrypted."""
+    return bool(claim.events) and is_sealed(claim.events[0])
+
+
+def _unread(sessions: SessionCache, claimed: Sequence[Claimed]) -> list[str]:
+    """Fold claims in their order, as those of one run follow on each other; gives the runs that have to be read."""
+    unread = (claim.lease.run for claim in claimed if not _folded(sessions, claim))
+    return list(dict.fromkeys(unread))
 
 
 def _folded(sessions: SessionCache, claim: Claimed) -> bool:
@@ -141,9 +155,9 @@ def _folded(sessions: SessionCache, claim: Claimed) -> bool:
 
 def _is_known(sessions: SessionCache, claim: Claimed) -> bool:
     session = sessions.get(claim.lease.run)
-    return session is not None and (
-        session.version >= claim.version or _follows(claim, session)
-    )
+    if session is None:
+        return False
+    return session.version >= claim.version or _follows(claim, session)
 
 
 def _follows(claim: Claimed, session: Session) -> bool:
@@ -159,7 +173,11 @@ def _behind_claim(session: Session, claim: Claimed) -> Session:
     """Return a session behind a claim, whose event need not be read: the claim says all of it."""
     lease = claim.lease
     started = ev.StepStarted(
-        lease.step, lease.attempt, lease.fence, claim.worker, claim.time_ms
+        lease.step,
+        lease.attempt,
+        lease.fence,
+        claim.worker,
+        time_ms=claim.time_ms,
     )
     return session.folded([started], claim.version, claim.commit)
 
@@ -183,15 +201,7 @@ def _claimed_job(sessions: SessionCache, claim: Claimed) -> Job | None:
         if job is None:  # what was known of the run is not its history any more
             sessions.drop(run)
             job = job_of(sessions.load(run), claim.lease)
-    except RunUnreadable as error:
-        log.error(
-            "run %s: step %s was claimed and cannot be run here: %s",
-            run,
-            claim.lease.step,
-            error,
-        )
-        return None
-    except EventStoreError as error:
+    except (RunUnreadable, EventStoreError) as error:
         if passes(error):
             raise
         log.error(
@@ -199,6 +209,7 @@ def _claimed_job(sessions: SessionCache, claim: Claimed) -> Job | None:
             run,
             claim.lease.step,
             error,
+            extra=named(claim.lease),
         )
         return None
     except Exception:
@@ -207,6 +218,7 @@ def _claimed_job(sessions: SessionCache, claim: Claimed) -> Job | None:
             "run %s: step %s was claimed and met a defect of the engine",
             run,
             claim.lease.step,
+            extra=named(claim.lease),
         )
         return None
     return job

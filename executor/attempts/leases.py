@@ -7,13 +7,20 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from eventstore.errors import EventStoreError
+from eventstore.redis.driver.outages import level_of
 from eventstore.run_model import Lease
 from eventstore.runs import RunStore
 from executor.attempts.jobs import ONCE, Job
+from executor.attempts.log_fields import named
+from executor.attempts.step_limits import UNLIMITED, LimitsOfTypes
 from executor.clock import Clock
 from openagents_json.components.context import CancelToken
+from openagents_json.components.usage import UsageMeter
 from openagents_json.errors import OpenAgentsError
+from openagents_json.workflow.core.usage import ByModel
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +29,18 @@ STUCK_MS = 5000.0
 """How long a component has to stop after it was told to."""
 
 
-@dataclass(slots=True)
-class HeldLease:
+_LATE = {
+    "heartbeat": "no heartbeat for {} ms",
+    "start_to_close": "it has had its {} ms",
+}
+"""What a component is told when it is late."""
+
+
+class HeldLease(Struct, gc=False):
     """A held lease, of `lease_ms`, and the token that its component can see; times are steady ms.
 
-    `over` tells that the lease is not ours any more, `told` when the component was told to stop, 0 if it was not.
+    `meter` has what its component reports to have used. `over` tells that the lease is not ours any more, `told`
+    when the component was told to stop, 0 if it was not.
     """
 
     job: Job
@@ -38,13 +52,17 @@ class HeldLease:
     over: bool = False
     told: float = 0.0
     stuck: bool = False
+    meter: UsageMeter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """What to do about a component that gives no heartbeat (with its limit in ms), and about one that does not stop."""
+    """What to do about a component that is late, and about one that does not stop.
 
-    silent: Callable[[Job, int], None]
+    It is late without a `heartbeat`, or after `start_to_close`; `late` gets which of these, and the limit in ms.
+    """
+
+    late: Callable[[Job, str, int], None]
     stuck: Callable[[Job], None]
 
 
@@ -61,10 +79,12 @@ class LeaseKeeper:
         clock: Clock,
         lease_of: Callable[[str], int],
         shortest_ms: int,
+        limits: LimitsOfTypes = UNLIMITED,
     ) -> None:
         self._store = store
         self._clock = clock
         self._lease_of = lease_of
+        self._limits = limits
         self._beat_ms = min(shortest_ms / 6, 1000)
         self._held: dict[Lease, HeldLease] = {}
         self._latest_ms = float("-inf")
@@ -94,7 +114,12 @@ class LeaseKeeper:
         if job.lease not in self._held:
             now = self._latest_ms = self._clock.steady_ms()
             self._held[job.lease] = HeldLease(
-                job, self._lease_of(job.step.queue), CancelToken(), now, now, now
+                job=job,
+                lease_ms=self._lease_of(job.step.queue),
+                token=CancelToken(),
+                since=now,
+                extended=now,
+                heartbeat=now,
             )
 
     def drop(self, lease: Lease) -> None:
@@ -104,6 +129,11 @@ class LeaseKeeper:
     def held(self, lease: Lease) -> HeldLease | None:
         """Return what is known about a lease; None when it is not held any more."""
         return self._held.get(lease)
+
+    def usage(self, lease: Lease) -> ByModel | None:
+        """Return what the component of a lease has used, as far as it is not on its way to the log yet."""
+        held = self._held.get(lease)
+        return None if held is None or held.meter is None else held.meter.take()
 
     def begin(self, jobs: Sequence[Job]) -> list[bool]:
         """Ask whether steps that are held may begin; those that may not be started twice are noted as begun first.
@@ -125,7 +155,8 @@ class LeaseKeeper:
                     )
                 )
             except EventStoreError as error:
-                log.warning(
+                log.log(
+                    level_of(error),
                     "%d steps that may not be started twice are given back unbegun: %s",
                     len(leases),
                     error,
@@ -148,7 +179,9 @@ class LeaseKeeper:
 
         A run of short steps holds none at most moments, as it is with the server or with another process then.
         """
-        return 0.0 if self._held else self._clock.steady_ms() - self._latest_ms
+        if self._held:
+            return 0.0
+        return self._clock.steady_ms() - self._latest_ms
 
     def tell(self, jobs: Iterable[Job], reason: str) -> None:
         """Tell the components of jobs to stop."""
@@ -199,34 +232,45 @@ class LeaseKeeper:
         try:
             self._look_after(held, now)
         except OpenAgentsError as error:
-            log.warning(
+            log.log(
+                level_of(error),
                 "run %s: what befell step %s could not be recorded: %s",
                 lease.run,
                 lease.step,
                 error,
+                extra=named(lease),
             )
         except Exception:
             log.exception(
                 "run %s: looking after step %s met a defect of the engine",
                 lease.run,
                 lease.step,
+                extra=named(lease),
             )
 
     def _look_after(self, held: HeldLease, now: float) -> None:
-        limit = held.job.step.timeouts.heartbeat_ms
-        if limit and not held.over and now - held.heartbeat > limit:
-            held.over = True
-            try:
-                if (
-                    self._overdue is not None
-                ):  # first: a component that is told may return at once
-                    self._overdue.silent(held.job, limit)
-            finally:
-                self._tell(held, f"no heartbeat for {limit} ms")
+        heartbeat_ms = held.job.step.timeouts.heartbeat_ms
+        # The relay looks after the limit of the step; that of this worker's type is known here alone.
+        attempt_ms = self._limits.of(held.job).time_ms
+        if heartbeat_ms and now - held.heartbeat > heartbeat_ms:
+            self._end_late(held, "heartbeat", heartbeat_ms)
+        elif attempt_ms and now - held.since > attempt_ms:
+            self._end_late(held, "start_to_close", attempt_ms)
         if held.told and not held.stuck and now - held.told > STUCK_MS:
             held.stuck = True
             if self._overdue is not None:
                 self._overdue.stuck(held.job)
+
+    def _end_late(self, held: HeldLease, kind: str, limit_ms: int) -> None:
+        if held.over:
+            return
+        held.over = True
+        try:
+            # First: a component that is told may return at once.
+            if self._overdue is not None:
+                self._overdue.late(held.job, kind, limit_ms)
+        finally:
+            self._tell(held, _LATE[kind].format(limit_ms))
 
     def _loop(self) -> None:
         while not self._stop.wait(self._beat_ms / 1000):
@@ -234,7 +278,7 @@ class LeaseKeeper:
                 if self._held:
                     self.beat()
             except EventStoreError as error:
-                log.warning("leases could not be extended: %s", error)
+                log.log(level_of(error), "leases could not be extended: %s", error)
             except Exception:
                 # Without a heartbeat, all steps of this process would be lost.
                 log.exception("the heartbeat met a defect of the engine")

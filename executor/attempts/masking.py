@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +22,7 @@ SHORTEST: Final = 4
 """A shorter value, line or member is not looked for: it would be found everywhere."""
 
 STARS: Final = "***"
+_CUT: Final = re.compile(r"\.\.\.|…")
 _SHORTEST_REST: Final = 8
 """How much of a value must be left in a message that was cut for it to be recognised."""
 
@@ -42,14 +44,12 @@ class Mask:
     __slots__ = ("_numbers", "_pieces", "_values")
 
     def __init__(self, values: Sequence[str]) -> None:
-        needles = sorted({part for value in values for part in _parts(value)})
-        spellings = [spelling for needle in needles for spelling in _spellings(needle)]
-        self._pieces = [
-            (piece, spelling) for spelling in spellings for piece in spelling.pieces
-        ]
-        self._numbers = frozenset(
-            number for needle in needles for number in _numbers(needle)
-        )
+        needles = sorted(set(chain.from_iterable(map(_parts, values))))
+        spellings = chain.from_iterable(map(_spellings, needles))
+        self._pieces: list[tuple[str, _Spelling]] = []
+        for spelling in spellings:
+            self._pieces += [(piece, spelling) for piece in spelling.pieces]
+        self._numbers = frozenset(chain.from_iterable(map(_numbers, needles)))
         self._values = [value for value in values if len(value) > _SHORTEST_REST]
 
     def text(self, text: str) -> str:
@@ -57,26 +57,24 @@ class Mask:
         likely = {spelling for piece, spelling in self._pieces if piece in text}
         if not likely:
             return text
-        spans = sorted(span for spelling in likely for span in _spans(spelling, text))
-        pieces, kept, end = [], 0, -1
-        for start, until in spans:
+        all_spans = [_spans(spelling, text) for spelling in likely]
+        pieces: list[str] = []
+        kept = 0
+        end = -1
+        for start, until in sorted(chain.from_iterable(all_spans)):
             # One secret may begin inside of another: all that any of them covers is taken out.
             if start >= end:
                 pieces += [text[kept:start], STARS]
             kept = end = max(end, until)
-        return "".join([*pieces, text[kept:]]) if pieces else text
+        if pieces:
+            return "".join([*pieces, text[kept:]])
+        return text
 
     def message(self, text: str) -> str:
         """Return an error's message without secrets, and without what is left of one where somebody cut the text."""
         text = self.text(text)
         for value in self._values:
-            for cut in [*re.finditer(r"\.\.\.|…", text)][::-1]:
-                end = cut.end() + _tail(text, value, cut.end())
-                start = cut.start() - _head(text, value, cut.start())
-                if end > cut.end() or start < cut.start():
-                    text = text[:start] + STARS + text[end:]
-            head = _head(text, value, len(text))
-            text = text[: len(text) - head] + STARS if head else text
+            text = _without_rests(text, value)
         return text
 
     def value(self, value: Any) -> Any:
@@ -97,11 +95,7 @@ class Mask:
             elif isinstance(item, list | tuple):
                 container[key] = items = list(item)
                 todo += [(items, index) for index in range(len(items))]
-            elif (
-                isinstance(item, int | float)
-                and not isinstance(item, bool)
-                and item in self._numbers
-            ):
+            elif _is_number(item) and item in self._numbers:
                 container[key] = STARS
         return holder[0]
 
@@ -115,7 +109,8 @@ class Mask:
         return members
 
 
-NO_MASK: Final = Mask(())
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def mask_of(values: Sequence[str]) -> Mask:
@@ -136,22 +131,28 @@ def _parts(value: str) -> Iterator[str]:
     if len(value) < SHORTEST:
         return
     yield value
-    if value != value.strip():
-        yield from _parts(value.strip())
+    bare = value.strip()
+    if value != bare:
+        yield from _parts(bare)
     members = _members_of(value)
     if members is not None:
         for member in members:
             yield from _parts(member)
-    elif len(lines := value.split()) > 1 and "\n" in value.strip():
-        lines = [line.strip() for line in value.splitlines()]
-        yield from (
-            line
-            for line in lines
-            if len(line) >= SHORTEST and not line.startswith("-----")
-        )
+    elif "\n" in bare:
+        yield from filter(_is_long_enough, _lines(value))
     elif "://" in value:
-        passwords = {password := _password(value), unquote(password)}
-        yield from (password for password in passwords if len(password) >= SHORTEST)
+        password = _password(value)
+        yield from filter(_is_long_enough, {password, unquote(password)})
+
+
+def _is_long_enough(part: str) -> bool:
+    return len(part) >= SHORTEST
+
+
+def _lines(value: str) -> list[str]:
+    """Return the lines of a value, without those that say what is in a PEM file."""
+    lines = [line.strip() for line in value.splitlines()]
+    return [line for line in lines if not line.startswith("-----")]
 
 
 def _members_of(value: str) -> list[str] | None:
@@ -169,7 +170,7 @@ def _members_of(value: str) -> list[str] | None:
             todo += item.values()
         elif isinstance(item, list):
             todo += item
-        elif isinstance(item, str | int | float) and not isinstance(item, bool):
+        elif isinstance(item, str) or _is_number(item):
             texts.append(str(item))
     return texts
 
@@ -181,11 +182,12 @@ def _password(value: str) -> str:
         return ""
 
 
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?\s*")
+
+
 def _numbers(needle: str) -> Iterator[int | float]:
     """Return the numbers that a text may become in a component."""
-    if not re.fullmatch(
-        r"\s*[+-]?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?\s*", needle
-    ):
+    if not _NUMBER.fullmatch(needle):
         return
     for kind in (int, float):
         try:
@@ -201,9 +203,7 @@ def _numbers(needle: str) -> Iterator[int | float]:
 
 def _spellings(needle: str) -> Iterator[_Spelling]:
     """Return the ways to write a text."""
-    yield _Spelling(
-        "".join(_character(character) for character in needle), (_longest_run(needle),)
-    )
+    yield _Spelling("".join(map(_character, needle)), (_longest_run(needle),))
     raw = needle.encode("utf-8", "surrogatepass")
     shown = [str(number).removesuffix(".0") for number in _numbers(needle)]
     for literal in {*shown, raw.hex(), raw.hex().upper()} - {needle}:
@@ -235,23 +235,36 @@ def _character(character: str) -> str:
     """Return a pattern for one character, as it is or escaped, however often; letters and digits nobody escapes."""
     if character.isascii() and character.isalnum():
         return character
+    number = ord(character)
     raw = character.encode("utf-8", "surrogatepass")
     utf16 = character.encode("utf-16-be", "surrogatepass").hex()
+    units = [utf16[start : start + 4] for start in range(0, len(utf16), 4)]
     ways = [
         rf"\\*{re.escape(character)}",
-        r"\\+u".join(["", *(utf16[i : i + 4] for i in range(0, len(utf16), 4))]),
-        rf"\\+U{ord(character):08x}",
-        rf"\\+x{ord(character):02x}" if ord(character) < 256 else "",
-        "".join(rf"\\+x{byte:02x}" for byte in raw),
-        "".join(f"%(?:25)*{byte:02x}" for byte in raw),
-        f"&#(?:x0*{ord(character):x}|0*{ord(character)});",
-        rf"\\+{_NAMED[character]}" if character in _NAMED else "",
-        html.escape(character) if character in "&<>\"'" else "",
-        "&apos;" if character == "'" else "",
-        r"\+" if character == " " else "",
-        r"\\*\r\\*\n|\\+r\\+n" if character == "\n" else "",
+        r"\\+u".join(["", *units]),
+        rf"\\+U{number:08x}",
+        "".join([rf"\\+x{byte:02x}" for byte in raw]),
+        "".join([f"%(?:25)*{byte:02x}" for byte in raw]),
+        f"&#(?:x0*{number:x}|0*{number});",
+        *_OF_THEIR_OWN.get(character, ()),
     ]
-    return f"(?i:{'|'.join(way for way in ways if way)})"
+    if number < 256:
+        ways.append(rf"\\+x{number:02x}")
+    if character in _NAMED:
+        ways.append(rf"\\+{_NAMED[character]}")
+    return f"(?i:{'|'.join(ways)})"
+
+
+_OF_THEIR_OWN: Final[Mapping[str, Sequence[str]]] = {
+    "&": [html.escape("&")],
+    "<": [html.escape("<")],
+    ">": [html.escape(">")],
+    '"': [html.escape('"')],
+    "'": [html.escape("'"), "&apos;"],
+    " ": [r"\+"],
+    "\n": [r"\\*\r\\*\n|\\+r\\+n"],
+}
+"""Escapes that only one character has, in HTML, in forms, and at the ends of lines."""
 
 
 def _base64(raw: bytes, before: int) -> Iterator[_Spelling]:
@@ -261,21 +274,14 @@ def _base64(raw: bytes, before: int) -> Iterator[_Spelling]:
     inner = text[first:-1] if (before + len(raw)) % 3 else text[first:]
     if len(inner) < _SHORTEST_BASE64:
         return
-    yield _Spelling(
-        "".join(_BASE64.get(character, character) for character in inner),
-        (_longest_run(inner),),
-    )
+    patterns = [_BASE64.get(character, character) for character in inner]
+    yield _Spelling("".join(patterns), (_longest_run(inner),))
     if len(inner) > _BROKEN:
         # It may be broken into lines, at most once in what is looked for; the rest of the lines goes with it.
-        begin = inner[:_BROKEN]
-        pieces = (
-            _longest_run(begin[: _BROKEN // 2]),
-            _longest_run(begin[_BROKEN // 2 :]),
-        )
-        pattern = _LINE_END.join(
-            _BASE64.get(character, character) for character in begin
-        )
-        yield _Spelling(f"{pattern}(?:[A-Za-z0-9+/_=-]|{_LINE_END})*", pieces)
+        half = _BROKEN // 2
+        pieces = (_longest_run(inner[:half]), _longest_run(inner[half:_BROKEN]))
+        begin = _LINE_END.join(patterns[:_BROKEN])
+        yield _Spelling(f"{begin}(?:[A-Za-z0-9+/_=-]|{_LINE_END})*", pieces)
 
 
 _SHORTEST_BASE64: Final = 5
@@ -288,7 +294,8 @@ _BASE64: Final = {"+": "(?:[+-]|%2[Bb])", "/": r"(?:\\*[/_]|%2[Ff])"}
 
 def _spans(spelling: _Spelling, text: str) -> Iterator[tuple[int, int]]:
     """Find where a spelling stands in a text, overlapping ones too."""
-    pattern, position = re.compile(spelling.pattern), 0
+    pattern = re.compile(spelling.pattern)
+    position = 0
     while (match := pattern.search(text, position)) is not None:
         yield match.span()
         position = match.start() + 1
@@ -297,27 +304,40 @@ def _spans(spelling: _Spelling, text: str) -> Iterator[tuple[int, int]]:
 # -- what was cut ------------------------------------------------------------------------------------------
 
 
+def _without_rests(text: str, value: str) -> str:
+    """Return a text without what is left of a value before and behind the places where somebody cut it."""
+    cuts = list(_CUT.finditer(text))
+    for cut in reversed(cuts):  # from behind, as what is taken out moves what follows
+        end = cut.end() + _tail(text, value, cut.end())
+        start = cut.start() - _head(text, value, cut.start())
+        if (start, end) != cut.span():
+            text = text[:start] + STARS + text[end:]
+    head = _head(text, value, len(text))
+    if head:
+        return text[: len(text) - head] + STARS
+    return text
+
+
+def _lengths(longest: int) -> range:
+    """Return how long the rest of a value may be, the longest first."""
+    return range(longest, _SHORTEST_REST - 1, -1)
+
+
 def _head(text: str, value: str, end: int) -> int:
     """Return how many characters before a place are the beginning of a value."""
-    longest = min(end, len(value) - 1)
-    return next(
-        (
-            n
-            for n in range(longest, _SHORTEST_REST - 1, -1)
-            if text.endswith(value[:n], 0, end)
-        ),
-        0,
-    )
+    for length in _lengths(min(end, len(value) - 1)):
+        if text.endswith(value[:length], 0, end):
+            return length
+    return 0
 
 
 def _tail(text: str, value: str, start: int) -> int:
     """Return how many characters behind a place are the end of a value."""
-    longest = min(len(text) - start, len(value) - 1)
-    return next(
-        (
-            n
-            for n in range(longest, _SHORTEST_REST - 1, -1)
-            if text.startswith(value[-n:], start)
-        ),
-        0,
-    )
+    for length in _lengths(min(len(text) - start, len(value) - 1)):
+        if text.startswith(value[-length:], start):
+            return length
+    return 0
+
+
+NO_MASK: Final = Mask(())
+"""Takes nothing out: that of steps without secrets."""

@@ -7,50 +7,60 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from itertools import chain
 
-from msgspec import structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import ClaimWish
+from eventstore.run_model import Ability, ClaimWish, Lease
 from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import Finished, Job
+from executor.attempts.log_fields import named
 from executor.attempts.patience import Patience, passes
 from executor.attempts.unrecordable import unfit
 from executor.errors import RunNotFound
 from executor.runs.commit import BuiltCommit, build
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
+from openagents_json.work_index import STARTED
 from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core.usage import ByModel
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a drain would take along: up to `at_most` new steps of `queue` for each commit."""
+class Wish(Struct, frozen=True, gc=False):
+    """What a drain would take along: up to `at_most` new steps of `queue` for each commit.
+
+    It `keeps` what is left of them where it does, and nobody else is told.
+    """
 
     queue: str = ""
     at_most: int = 0
+    keeps: bool = False
 
 
-@dataclass(slots=True)
-class RecordedOutcomes:
-    """What came back: jobs to go on with, outcomes that came too late, and those that nothing could be done with."""
+class RecordedOutcomes(Struct, gc=False):
+    """What came back: jobs to go on with, outcomes that came too late, and those that nothing could be done with.
 
-    jobs: list[Job] = field(default_factory=list)
-    refused: list[Finished] = field(default_factory=list)
-    given_up: list[Finished] = field(default_factory=list)
+    `left` are partitions with more to do of which nobody was told, as the drain keeps them.
+    """
+
+    jobs: list[Job] = []
+    refused: list[Finished] = []
+    given_up: list[Finished] = []
+    left: list[int] = []
 
     def add(self, more: RecordedOutcomes) -> None:
         """Add what came back from another try."""
         self.jobs += more.jobs
         self.refused += more.refused
         self.given_up += more.given_up
+        self.left += more.left
 
 
-@dataclass(frozen=True, slots=True)
-class RunCommit:
+class RunCommit(Struct, frozen=True, gc=False):
     """The commit of one run; without a `batch`, it can be built anew from other outcomes.
 
     A batch is stored as a whole or not at all: behind what others have written meanwhile.
@@ -64,12 +74,8 @@ class RunCommit:
 
 def unclaiming(part: RunCommit) -> RunCommit:
     """Return a commit that claims nothing."""
-    return replace(
-        part,
-        built=structs.replace(
-            part.built, commit=structs.replace(part.built.commit, claim=None)
-        ),
-    )
+    unclaimed = replace(part.built.commit, claim=None)
+    return replace(part, built=replace(part.built, commit=unclaimed))
 
 
 class OutcomeCommits:
@@ -80,7 +86,7 @@ class OutcomeCommits:
         handler: Handler,
         worker: str,
         lease_of: Callable[[str], int],
-        can: Callable[[str], bool],
+        can: Callable[[str], Ability],
         patience: Patience,
     ) -> None:
         self._handler = handler
@@ -112,8 +118,11 @@ class OutcomeCommits:
         """Build the commit of a run; None when there is none, and then `out` says what became of its outcomes."""
         while True:
             try:
-                session = self._session(run, items)
-                now_ms = self._handler.time_for(session, _outcomes(items))
+                session, applying = self._session(run, items)
+                outcomes = _outcomes(applying)
+                now_ms = self._handler.time_for(session, outcomes)
+                all_apply = len(applying) == len(items)
+                refused = [] if all_apply else self._too_late(session, items)
                 break
             except RunNotFound:
                 # It has left the store, and what came of its steps is too late.
@@ -127,32 +136,60 @@ class OutcomeCommits:
             except Exception as error:  # a history that cannot be folded here
                 give_up(items, error, out)
                 return None
-        applying: list[Finished] = []
-        # One look at each: asking whether a list has it would compare all jobs with all others.
-        for item in items:
-            if _applies(session, item):
-                applying.append(item)
-            elif not _recorded(session, item):
-                out.refused.append(item)
-        return self._built(session, applying, now_ms, wish, out) if applying else None
+        out.refused += refused
+        if not applying:
+            return None
+        return self._built(session, applying, outcomes, now_ms, wish, out)
 
-    def _session(self, run: str, items: Sequence[Finished]) -> Session:
-        cached = self._handler.sessions.get(run)
-        if cached is None or not all(_applies(cached, item) for item in items):
-            return self._handler.sessions.load(run)
-        return cached
+    def _too_late(self, session: Session, items: Sequence[Finished]) -> list[Finished]:
+        late = [item for item in items if not _applies(session, item)]
+        return [item for item in late if not self._stands(session, item)]
+
+    def _stands(self, session: Session, item: Finished) -> bool:
+        """Tell whether an outcome is on the log, with what its attempt has used: others may have ended that."""
+        if not _recorded(session, item):
+            return False
+        used = item.outcome.usage
+        return not used or self._is_counted(item.job.lease, used)
+
+    def _is_counted(self, lease: Lease, used: ByModel) -> bool:
+        pages = self._handler.store.backwards(lease.run)
+        for event in chain.from_iterable(pages):
+            is_of_attempt = (
+                event.data.get("step") == lease.step
+                and event.data.get("attempt") == lease.attempt
+            )
+            if is_of_attempt and event.type == STARTED:
+                return False
+            if is_of_attempt and event.data.get("usage") == used:
+                return True
+        return False
+
+    def _session(
+        self, run: str, items: Sequence[Finished]
+    ) -> tuple[Session, list[Finished]]:
+        """Return a run and those outcomes that apply to it; it is read where some do not, as others were there."""
+        sessions = self._handler.sessions
+        session = sessions.get(run)
+        if session is not None:
+            applying = [item for item in items if _applies(session, item)]
+            if len(applying) == len(items):
+                return session, applying
+        session = sessions.load(run)
+        return session, [item for item in items if _applies(session, item)]
 
     def _built(
         self,
         session: Session,
         items: Sequence[Finished],
+        outcomes: cmd.RecordOutcomes,
         now_ms: int,
         wish: Wish,
         out: RecordedOutcomes,
     ) -> RunCommit | None:
         """Build the commit of outcomes, or else of the failures that stand for those which do not let themselves."""
         try:
-            return self._commit_of(session, items, wish, now_ms)
+            return self._commit_of(session, items, outcomes, wish, now_ms)
         except Exception as error:
             log.warning(
                 "run %s: an outcome does not let itself be recorded",
@@ -161,18 +198,23 @@ class OutcomeCommits:
             )
             fit = self._with_failures(session, items, error)
         try:
-            return self._commit_of(session, fit, wish, now_ms)
+            return self._commit_of(session, fit, _outcomes(fit), wish, now_ms)
         except Exception as error:
             give_up(items, error, out)
             return None
 
     def _commit_of(
-        self, session: Session, items: Sequence[Finished], wish: Wish, now_ms: int = 0
+        self,
+        session: Session,
+        items: Sequence[Finished],
+        outcomes: cmd.RecordOutcomes,
+        wish: Wish,
+        now_ms: int = 0,
     ) -> RunCommit | None:
         handler = self._handler
         built = build(
             session,
-            _outcomes(items),
+            outcomes,
             handler.commit_id(),
             actor=self._worker,
             leases=[item.job.lease for item in items],
@@ -194,7 +236,7 @@ class OutcomeCommits:
 
     def _or_unfit(self, session: Session, item: Finished) -> Finished:
         try:
-            self._commit_of(session, [item], Wish())
+            self._commit_of(session, [item], _outcomes([item]), Wish())
         except Exception as error:
             return unfit(item, error)
         return item
@@ -214,12 +256,13 @@ def give_up(items: Iterable[Finished], error: Exception, out: RecordedOutcomes) 
                 type(error).__name__,
                 error,
             ),
+            extra=named(lease),
         )
         out.given_up.append(item)
 
 
 def _outcomes(items: Sequence[Finished]) -> cmd.RecordOutcomes:
-    return cmd.RecordOutcomes(tuple(x.outcome for x in items))
+    return cmd.RecordOutcomes(tuple([x.outcome for x in items]))
 
 
 def _applies(session: Session, item: Finished) -> bool:

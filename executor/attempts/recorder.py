@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import Code, Commit, Committed, Lease
+from eventstore.redis.driver.outages import level_of
+from eventstore.run_model import Ability, Code, Commit, Committed, Lease
 from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import Finished, Job, job_of
+from executor.attempts.log_fields import named
 from executor.attempts.outcome_commits import (
     OutcomeCommits,
     RecordedOutcomes,
@@ -28,6 +30,7 @@ from executor.attempts.unrecordable import unfit
 from executor.runs.commit import BuiltCommit
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
+from executor.runs.turns import Turns
 from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -45,9 +48,10 @@ class Recorder:
         worker: str,
         lease_of: Callable[[str], int],
         on_wait: Callable[[str, int], None],
-        can: Callable[[str], bool],
+        can: Callable[[str], Ability],
         hold: Callable[[Job], None],
         patience: Patience,
+        turns: Turns,
     ) -> None:
         self._handler = handler
         self._worker = worker
@@ -55,17 +59,32 @@ class Recorder:
         self._can = can
         self._hold = hold
         self._patience = patience
+        self._turns = turns
         self._commits = OutcomeCommits(handler, worker, lease_of, can, patience)
 
     def record(
         self, finished: Sequence[Finished], wish: Wish | None = None
     ) -> RecordedOutcomes:
         """Record outcomes in one round trip, two or more for the runs that others have changed meanwhile."""
-        wish = wish or Wish()
-        out = RecordedOutcomes()
         by_run: dict[str, list[Finished]] = {}
         for item in finished:
             by_run.setdefault(item.job.lease.run, []).append(item)
+        self._turns.take(by_run)
+        try:
+            return self._record(by_run, wish or Wish())
+        finally:
+            self._turns.give_back(by_run)
+
+    def _record_again(
+        self, finished: Sequence[Finished], wish: Wish
+    ) -> RecordedOutcomes:
+        """Record outcomes of one run at which this thread has its turn already."""
+        return self._record({finished[0].job.lease.run: finished}, wish)
+
+    def _record(
+        self, by_run: Mapping[str, Sequence[Finished]], wish: Wish
+    ) -> RecordedOutcomes:
+        out = RecordedOutcomes()
         parts = [
             part
             for run, items in by_run.items()
@@ -78,8 +97,12 @@ class Recorder:
         self, batch: Batch, finished: Finished, wish: Wish
     ) -> RecordedOutcomes:
         """Record what a worker did on its own, in one commit that is guarded by the lease it began with."""
-        out = RecordedOutcomes()
-        self._send([self._commits.of_batch(batch, finished, wish)], wish, out)
+        out, runs = RecordedOutcomes(), [batch.base.run]
+        self._turns.take(runs)
+        try:
+            self._send([self._commits.of_batch(batch, finished, wish)], wish, out)
+        finally:
+            self._turns.give_back(runs)
         return out
 
     # -- sending -----------------------------------------------------------------------------------------
@@ -97,7 +120,7 @@ class Recorder:
             replies = [
                 reply
                 for i in range(0, len(waiting), size)
-                for reply in self._offered(waiting[i : i + size], wish)
+                for reply in self._offered(waiting[i : i + size], wish, out)
             ]
             # Should one of them be why nothing is heard, it is alone in the end.
             size = max(1, size // 2)
@@ -128,7 +151,7 @@ class Recorder:
     def _send_later(self, parts: Sequence[RunCommit]) -> None:
         """Wait for one node of a cluster on a thread of its own: there is work on the other nodes meanwhile."""
         names = ", ".join(part.session.run for part in parts)
-        log.warning("outcomes wait until the nodes of their runs are back: %s", names)
+        log.info("outcomes wait until the nodes of their runs are back: %s", names)
         threading.Thread(
             target=self._send_late, args=(parts,), name="openagents-late", daemon=True
         ).start()
@@ -153,16 +176,22 @@ class Recorder:
                 "run %s: the outcome of step %s came too late",
                 item.job.lease.run,
                 item.job.lease.step,
+                extra=named(item.job.lease),
             )
 
     def _offered(
-        self, parts: Sequence[RunCommit], wish: Wish
+        self, parts: Sequence[RunCommit], wish: Wish, out: RecordedOutcomes
     ) -> Sequence[Committed | EventStoreError]:
         handler = self._handler
-        partition = handler.store.partition_of
-        wakeups = handler.ringer.wakeups(
-            [(partition(p.session.run), self._left(p.built, wish)) for p in parts]
-        )
+        opens: list[tuple[int, Mapping[str, int]]] = []
+        for part in parts:
+            partition = handler.store.partition_of(part.session.run)
+            left = self._left(part.built, wish)
+            if left.get(wish.queue) and self._keeps(part.built, wish):
+                out.left.append(partition)
+                left = {**left, wish.queue: 0}
+            opens.append((partition, left))
+        wakeups = handler.ringer.wakeups(opens)
         try:
             offered = handler.store.offer(
                 [p.built.commit for p in parts], wakeups=wakeups
@@ -171,6 +200,13 @@ class Recorder:
             return [error] * len(parts)
         handler.ringer.answer(wakeups, offered.unheard)
         return offered.commits
+
+    def _keeps(self, built: BuiltCommit, wish: Wish) -> bool:
+        """Tell whether nobody else is told of what is left: what this worker cannot run is for others."""
+        if not wish.keeps:
+            return False
+        mine = [x for x in built.changes.ready if x.queue == wish.queue]
+        return all(self._can(step.component) for step in mine)
 
     def _left(self, built: BuiltCommit, wish: Wish) -> dict[str, int]:
         """Count what is left to others; the commit claims new steps that this worker can run, none that begin again."""
@@ -214,7 +250,7 @@ class Recorder:
                 session.run,
                 error,
             )
-            out.add(self.record([first], wish))
+            out.add(self._record_again([first], wish))
         return []
 
     def _refused(
@@ -224,13 +260,13 @@ class Recorder:
         self._handler.sessions.drop(part.session.run)
         if part.batch is not None:
             # What came after the first outcome was never begun as far as the log knows.
-            out.add(self.record(part.finished, wish))
+            out.add(self._record_again(part.finished, wish))
             return
         failures = [unfit(item, error) for item in part.finished]
         if failures == list(part.finished):
             give_up(part.finished, error, out)
         else:
-            out.add(self.record(failures, wish))
+            out.add(self._record_again(failures, wish))
 
     # -- answers -----------------------------------------------------------------------------------------
 
@@ -244,7 +280,8 @@ class Recorder:
             except OpenAgentsError as error:
                 if passes(error) and self._patience.lasts():
                     continue
-                log.warning("run %s goes on elsewhere: %s", part.session.run, error)
+                run, level = part.session.run, level_of(error)
+                log.log(level, "run %s goes on elsewhere: %s", run, error)
                 self._handler.sessions.drop(part.session.run)
             except Exception:
                 # A defect met in one run must not end the work on all others.
@@ -270,7 +307,7 @@ class Recorder:
                 handler.sessions.drop(session.run)
                 again = [x for x in part.finished if x.job.lease.step not in lost]
                 if again:
-                    out.add(self.record(again, wish))
+                    out.add(self._record_again(again, wish))
             case _:  # the log has gone back behind these claims: the steps will be claimed again
                 handler.sessions.drop(session.run)
                 out.refused += part.finished
@@ -279,7 +316,9 @@ class Recorder:
         self, part: RunCommit, reply: Committed, out: RecordedOutcomes
     ) -> None:
         started = [
-            ev.StepStarted(x.step, x.attempt, x.fence, self._worker, reply.time_ms)
+            ev.StepStarted(
+                x.step, x.attempt, x.fence, self._worker, time_ms=reply.time_ms
+            )
             for x in reply.leases
         ]
         after = self._handler.remember(part.session, part.built, reply, started)
@@ -299,8 +338,10 @@ class Recorder:
     def _decide_again(self, session: Session, reply: Committed) -> None:
         """The facts are on the log, but others were there first: decide on what they left."""
         handler = self._handler
-        handler.sessions.follow(session, reply.version, reply.events)
-        handled = handler.handle(session.run, cmd.Advance(), actor=self._worker)
+        after = handler.sessions.follow(session, reply.version, reply.events)
+        handled = handler.handle(
+            session.run, cmd.Advance(), actor=self._worker, session=after, fresh=True
+        )
         for step in handled.session.state.open_steps:
             delay = handled.session.state.steps[step].retry_ms
             if delay:

@@ -29,11 +29,9 @@ def put_in(
     filled: dict[str, Json] = dict(inputs)
     # From behind: what is put in must not move the places that are still to come.
     for position in sorted(positions, key=lambda position: -int(position[1])):
-        filled = _with(
-            filled,
-            position[0],
-            partial(_put, position=position, value=values[position[2]]),
-        )
+        path, _, name = position
+        put = partial(_put, position=position, value=values[name])
+        filled = _with(filled, path, put)
     return filled, list(values.values())
 
 
@@ -48,14 +46,14 @@ def _with(value: Any, path: Sequence[Any], change: Callable[[Any], Any]) -> Any:
     """Return a value with what stands at a path changed; the value itself stays as it is."""
     if not path:
         return change(value)
-    key, rest = path[0], path[1:]
+    key = path[0]
+    rest = path[1:]
     if isinstance(value, Mapping) and key in value:
         return {**value, key: _with(value[key], rest, change)}
     if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
-        return [
-            _with(item, rest, change) if i == key else item
-            for i, item in enumerate(value)
-        ]
+        items = list(value)
+        items[key] = _with(items[key], rest, change)
+        return items
     return change(None)
 
 
@@ -63,8 +61,8 @@ def _put(text: Any, position: Sequence[Any], value: str) -> str:
     path, offset, name = position
     marker = secret_marker(name)
     if not isinstance(text, str) or not text.startswith(marker, offset):
-        raise SecretMissing(
-            name,
-            f"input {shown_path(path)} on the log has no place for the secret {name!r}",
+        fault = (
+            f"input {shown_path(path)} on the log has no place for the secret {name!r}"
         )
+        raise SecretMissing(name, fault)
     return text[:offset] + value + text[offset + len(marker) :]

@@ -6,18 +6,13 @@ where it is not Celery's default.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
 from kombu import Queue
-from kombu.exceptions import OperationalError
 
-from eventstore.passwords import masked
 from executor.celery.broker import broker_of
-
-log = logging.getLogger(__name__)
 
 TASK = "openagents.drain"
 
@@ -38,6 +33,8 @@ def make_app(
         task_ignore_result=True,
         task_acks_late=False,  # recovery is by leases; a late ack only makes duplicates
         task_reject_on_worker_lost=False,
+        # Of tasks that are acked late, so none of ours; without it Celery warns of its next default at each outage.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
         task_default_delivery_mode=1,
         task_publish_retry=False,  # a doorbell that cannot be sent is sent again by the relay
         task_send_sent_event=False,
@@ -77,25 +74,21 @@ def _transport(broker: str) -> dict[str, Any]:
 
 
 class CeleryDoorbell:
-    """Rings by a Celery message; a broker that is away is the relay's business, not the caller's."""
+    """Rings by a Celery message; to be wrapped by what rings in the background, as a broker may be away."""
 
     def __init__(self, app: Celery, prefix: str) -> None:
         self._app = app
         self._prefix = prefix
 
     def ring(self, queue: str) -> None:
-        """Send one doorbell to the workers of a queue."""
+        """Send one doorbell to the workers of a queue.
+
+        Raises kombu.exceptions.OperationalError and OSError.
+        """
         name = celery_queue(self._prefix, queue.removesuffix(".async"))
-        try:
-            self._app.send_task(
-                TASK, args=[queue], queue=name, retry=False, ignore_result=True
-            )
-        except (OperationalError, OSError) as error:
-            log.warning(
-                "no doorbell for %s could be sent, workers look by themselves: %s",
-                queue,
-                masked(str(error)),
-            )
+        self._app.send_task(
+            TASK, args=[queue], queue=name, retry=False, ignore_result=True
+        )
 
     def close(self) -> None:
         """Close the connections to the broker."""

@@ -37,8 +37,10 @@ def broker_of(url: str) -> Broker:
     try:
         if scheme in ("redis+cluster", "rediss+cluster"):
             raise InvalidRequest(
-                "Celery cannot use a Redis Cluster as a broker; name another one with --broker (OPENAGENTS_BROKER), "
-                f"which begins with {OURS}"
+                "Celery cannot use a Redis Cluster as a broker",
+                remedy=(
+                    f"name another one (OPENAGENTS_BROKER), which begins with {OURS}"
+                ),
             )
         if scheme in ("redis+sentinel", "rediss+sentinel"):
             return _sentinel(parts)
@@ -51,7 +53,8 @@ def broker_of(url: str) -> Broker:
             raise
         why = masked(str(error), url)
         raise InvalidRequest(
-            f"the URL of the broker cannot be read: {why}; it begins with {OURS}"
+            f"the URL of the broker cannot be read: {why}",
+            remedy=f"it begins with {OURS}",
         ) from None
     return _other(parts, url)
 
@@ -69,7 +72,9 @@ def ringing_broker(broker: str, store: str) -> str:
 
 def _login(parts: SplitResult) -> str:
     login = parts.netloc.rpartition("@")[0]
-    return f"{login}@" if login else ""
+    if login:
+        return f"{login}@"
+    return ""
 
 
 def _database(parts: SplitResult, default: str) -> str:
@@ -109,11 +114,9 @@ def _socket(parts: SplitResult) -> Broker:
 
 
 def _sentinel(parts: SplitResult) -> Broker:
-    query, name, credentials = (
-        options_of(parts),
-        parts.path.strip("/"),
-        credentials_of(parts),
-    )
+    query = options_of(parts)
+    name = parts.path.strip("/")
+    credentials = credentials_of(parts)
     if not name:
         raise ValueError(
             "the name of the master is missing: redis+sentinel://host:port/name"
@@ -149,7 +152,8 @@ def _other(parts: SplitResult, url: str) -> Broker:
 
     if parts.scheme == "sentinel":
         raise InvalidRequest(
-            "a URL with sentinel:// lacks the name of the master; write redis+sentinel://host:port/name"
+            "a URL with sentinel:// lacks the name of the master",
+            remedy="write redis+sentinel://host:port/name",
         )
     name = parts.scheme.partition("+")[0]
     try:
@@ -157,6 +161,7 @@ def _other(parts: SplitResult, url: str) -> Broker:
     except (ImportError, KeyError, ValueError, AttributeError) as error:
         raise InvalidRequest(
             f"the URL of the broker begins with {parts.scheme or 'nothing'}://, which Celery cannot use here "
-            f"({type(error).__name__}); it begins with {OURS}"
+            f"({type(error).__name__})",
+            remedy=f"it begins with {OURS}",
         ) from None
     return Broker(url)

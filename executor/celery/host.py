@@ -16,7 +16,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from eventstore.errors import EventStoreError
+from eventstore.redis.driver.outages import level_of
 from executor.attempts.jobs import Job
+from executor.attempts.log_fields import named
+from executor.worker.abilities import ASYNC, all_queues
 from executor.worker.polling import WorkPoller
 from executor.worker.worker import STOP_SECONDS, Worker
 from openagents_json.errors import OpenAgentsError
@@ -24,6 +28,9 @@ from openagents_json.errors import OpenAgentsError
 log = logging.getLogger(__name__)
 
 PREFORK = "prefork"
+
+AGAIN_SECONDS = 0.5
+"""How soon a child that could not begin tries again."""
 
 UNHEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 """Signals that a terminal or a service manager sends to all processes, and that only the main one acts on."""
@@ -55,6 +62,7 @@ class Host:
     concurrency: int
     grace_seconds: float
     tell: Callable[[str], None] = lambda _: None
+    ready: Callable[[], None] = lambda: None
     worker: Worker | None = None
     pid: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -99,6 +107,7 @@ class Host:
         if self.pool != PREFORK:
             self._look_out(worker, self.concurrency)
         self.begun = True
+        self.ready()
         if self.early:
             self._end_soon()
 
@@ -107,19 +116,52 @@ class Host:
         for number in UNHEARD:
             signal.signal(number, signal.SIG_IGN)
         self.lock = threading.Lock()  # the parent's may have been held at the fork
-        worker = self.here()
-        worker.kill_stuck = self._end_child
-        worker.start(lanes=True, relay=False)
+        self.begun = False  # whatever the parent was when this process was forked
+        if not self._try_to_begin():
+            # Celery ends children that are not there soon, and begins others: that would go on for as long as the
+            # store is away.
+            threading.Thread(
+                target=self._begin_later, name="openagents-begin", daemon=True
+            ).start()
+
+    def _try_to_begin(self) -> bool:
+        """Begin in a child, and tell whether that was possible; a try that fails leaves nothing that runs."""
+        try:
+            worker = self.here()
+            worker.kill_stuck = self._end_child
+            limits_memory = worker.runtime.settings.limits_memory
+            if limits_memory:
+                worker.limit_memory(lambda: os._exit(1))
+            # The steps of a lane share their process, so there is none where a step may end it.
+            worker.start(lanes=not limits_memory, relay=False)
+        except EventStoreError as error:
+            log.log(level_of(error), "a child process begins later: %s", error)
+            return False
         self._look_out(worker, 1)
         threading.Thread(
             target=self._follow_main, name="openagents-follow", daemon=True
         ).start()
+        self.begun = True
+        return True
+
+    def _begin_later(self) -> None:
+        pause = threading.Event()
+        while not self._try_to_begin():
+            pause.wait(AGAIN_SECONDS)
 
     def _look_out(self, worker: Worker, slots: int) -> None:
         runtime = worker.runtime
-        bell, queues = runtime.ringer.bell, runtime.settings.queues
+        bell = runtime.ringer.bell
+        queues = runtime.settings.queues
+        if worker.limited is not None:
+            queues = all_queues(queues)
         self.lookout = WorkPoller(
-            bell.waiting, self._work, queues, slots, runtime.clock, worker.stopping
+            waiting=bell.waiting,
+            drain=self._work,
+            queues=queues,
+            slots=slots,
+            clock=runtime.clock,
+            stopping=worker.stopping,
         )
         self.lookout.start()
 
@@ -127,23 +169,47 @@ class Host:
 
     def drain(self, queue: str) -> None:
         """Drain a queue for which a bell was rung, if it is one of this worker's."""
+        if not self.begun:  # it looks for work by itself when it has
+            return
         if queue.removesuffix(".async") not in self.here().runtime.settings.queues:
             log.warning(
                 "a bell was rung for a queue that this worker does not serve: it is not drained"
             )
-        elif self.lookout is not None and not queue.endswith(
-            ".async"
-        ):  # those have a lane that is always awake
+        elif self.lookout is not None and not self._has_lane(queue):
             with self.lookout.heard(queue):
                 self._work(queue)
+
+    def _has_lane(self, queue: str) -> bool:
+        """Tell whether a queue has a lane here, which is always awake."""
+        return queue.endswith(ASYNC) and self.here().limited is None
 
     def _work(self, queue: str) -> None:
         try:
             self.here().drain(queue)
         except OpenAgentsError as error:  # the relay rings again when the store is back
-            log.warning("draining %s is interrupted: %s", queue, error)
+            level = level_of(error)
+            log.log(level, "draining %s is interrupted: %s", queue, error)
         except Exception:  # Celery would print the same at length, and more of it
             log.exception("draining %s met a defect of the engine", queue)
+        self._leave_if_retiring()
+
+    def _leave_if_retiring(self) -> None:
+        """End a child that should be replaced by a new one, soon: Celery has to hear first that its task has ended."""
+        limited = self.here().limited
+        if limited is not None and limited.retiring:
+            threading.Thread(
+                target=self._leave, name="openagents-leave", daemon=True
+            ).start()
+
+    def _leave(self) -> None:
+        pause = threading.Event()
+        pause.wait(AGAIN_SECONDS)
+        # What authors wrote to clean up may hang, and nothing is done here any more.
+        threading.Timer(CELERY_SECONDS, os._exit, [0]).start()
+        try:
+            self.end()
+        finally:
+            os._exit(0)
 
     # -- ending ------------------------------------------------------------------------------------------
 
@@ -221,6 +287,7 @@ class Host:
             "step %s of run %s does not stop: its process is ended",
             job.lease.step,
             job.lease.run,
+            extra=named(job.lease),
         )
         self.here().wind_down(0)
         os._exit(1)

@@ -19,6 +19,7 @@ from kombu import Connection
 from kombu.transport import redis as kombu_redis
 
 from executor.celery.app import TASK
+from executor.celery.outages import BrokerOutage
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ def flaw_of_envelope(raw: Any) -> str:
     """Return why an entry of a Redis is no message, empty when it is one."""
     if not isinstance(raw, Mapping):
         return "it is no object"
-    properties, headers = raw.get("properties"), raw.get("headers")
+    properties = raw.get("properties")
+    headers = raw.get("headers")
     if not isinstance(properties, Mapping) or not isinstance(headers, Mapping):
         return "it has no properties or headers"
     if not isinstance(properties.get("delivery_tag"), str):
@@ -66,22 +68,25 @@ def flaw_of_envelope(raw: Any) -> str:
 def flaw_of_message(message: Any) -> str:
     """Return why a message is no doorbell, empty when it is one."""
     headers = message.headers
-    if (
+    is_of_others = (
         not isinstance(headers, Mapping)
         or headers.get("task") != TASK
         or not isinstance(headers.get("id"), str)
-    ):
+    )
+    if is_of_others:
         return "it is no task of ours"
-    if (
+    is_of_another_type = (
         message.content_type != "application/json"
         or str(message.content_encoding).lower() != "utf-8"
-    ):
+    )
+    if is_of_another_type:
         return "its content is not JSON in UTF-8"
-    if (
+    asks_for_more = (
         any(headers.get(name) for name in _UNUSED)
         or headers.get("retries")
         or any(headers.get("timelimit") or ())
-    ):
+    )
+    if asks_for_more:
         return "it asks for more than a doorbell may"
     return _flaw_of_body(message.body)
 
@@ -91,12 +96,13 @@ def _flaw_of_body(body: Any) -> str:
     if len(raw) > MOST_BYTES:
         return "it is too large"
     arguments, named, embedded = json.loads(raw)
-    if (
+    is_malformed = (
         not isinstance(arguments, list)
         or len(arguments) != 1
         or not isinstance(arguments[0], str)
         or named != {}
-    ):
+    )
+    if is_malformed:
         return "it names no queue"
     if not isinstance(embedded, Mapping) or any(embedded.values()):
         return "it asks for more than a doorbell may"
@@ -105,6 +111,15 @@ def _flaw_of_body(body: Any) -> str:
 
 class CarefulConsumer(Consumer):  # type: ignore[misc]
     """Celery's consumer, behind a door that only doorbells pass."""
+
+    broker_outage: BrokerOutage | None = None
+
+    def connect(self) -> Any:
+        """Connect to the broker, for as long as it takes."""
+        connection = super().connect()
+        if self.broker_outage is not None:
+            self.broker_outage.end()
+        return connection
 
     def create_task_handler(
         self, *arguments: Any, **options: Any

@@ -7,6 +7,7 @@ its own, made after the fork.
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,6 +21,9 @@ from eventstore.passwords import mask_log_records
 from executor.celery.app import TASK
 from executor.celery.host import Host
 from executor.celery.intake import CarefulAmqp, CarefulConsumer
+from executor.celery.lost_children import tell_of_lost_children_in_a_line
+from executor.celery.outages import BrokerOutage
+from executor.clock import SystemClock
 from executor.worker.worker import Worker
 
 SWITCH_SECONDS: Final = 0.001
@@ -34,25 +38,36 @@ def run(
     concurrency: int,
     pool: str,
     grace_seconds: float,
+    broker_level: int = logging.WARNING,
     tell: Callable[[str], None] = lambda _: None,
+    ready: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run until told to stop, which `tell` is told, then for `grace_seconds` at most; gives the exit code."""
+    """Run until told to stop, which `tell` is told, then for `grace_seconds` at most; gives the exit code.
+
+    `ready` is called when it has begun to work; `broker_level` is how loud it says that the broker is away.
+    """
     mask_log_records()
+    tell_of_lost_children_in_a_line()
     warnings.simplefilter(
         "ignore", SecurityWarning
     )  # about root and pickle, which is not accepted here
     app.amqp_cls = CarefulAmqp
-    host = Host(make, _stop_celery, pool, concurrency, grace_seconds, tell)
+    host = Host(make, _stop_celery, pool, concurrency, grace_seconds, tell, ready)
     app.task(host.drain, name=TASK, ignore_result=True)
     app.steps["worker"].add(_after_the_pool(host))
     keep = _connect(host)
+    outage = BrokerOutage(SystemClock().steady_ms, broker_level)
+
+    class WatchfulConsumer(CarefulConsumer):
+        broker_outage = outage
+
     host.listen()
     worker = app.Worker(
         pool=pool,
         concurrency=concurrency,
         queues=list(queues),
         loglevel="WARNING",
-        consumer_cls=CarefulConsumer,
+        consumer_cls=WatchfulConsumer,
         optimization="fair",
         without_gossip=True,
         without_mingle=True,
@@ -64,9 +79,9 @@ def run(
     worker.start()
     host.end()
     del keep
-    return (
-        0 if host.asked else int(worker.exitcode or 0)
-    )  # Celery calls an end by Ctrl-C a failure
+    if host.asked:
+        return 0
+    return int(worker.exitcode or 0)  # Celery calls an end by Ctrl-C a failure
 
 
 def _stop_celery() -> None:
@@ -116,4 +131,10 @@ def _connect(host: Host) -> list[Callable[..., None]]:
     signals.worker_process_init.connect(on_child)
     signals.worker_shutting_down.connect(on_stop)
     signals.worker_process_shutdown.connect(on_child_end)
+    # Whoever receives this signal sets up the log, so Celery leaves it as it is.
+    signals.setup_logging.connect(_leave_the_log_alone)
     return [on_child, on_stop, on_child_end]
+
+
+def _leave_the_log_alone(**_: object) -> None:
+    """Set up nothing: the log is the command's."""

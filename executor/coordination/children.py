@@ -28,6 +28,7 @@ from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.concurrency_owner import parent_of_child
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.core.usage import on_log
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.types import Json
 
@@ -102,7 +103,13 @@ class Children:
         try:
             plan = self._plan(session, step, child)
             start = Start(
-                child, plan, {}, _commit(child), None, _parent(session, step), UNWANTED
+                run=child,
+                plan=plan,
+                inputs={},
+                commit_id=_commit(child),
+                labels=None,
+                parent=_parent(session, step),
+                cancelled=UNWANTED,
             )
             handled = self._starter.start(start, actor=actor)
         except (UnknownWorkflow, RunExists) as error:
@@ -142,7 +149,14 @@ class Children:
             plan = self._plan(session, step, child)
             inputs = check_inputs(plan, step_state.inputs)
             parent = _parent(session, step)
-            start = Start(child, plan, inputs, _commit(child), None, parent)
+            start = Start(
+                run=child,
+                plan=plan,
+                inputs=inputs,
+                commit_id=_commit(child),
+                labels=None,
+                parent=parent,
+            )
             self._starter.start(start, actor=actor)
         except ConcurrencyLimitReached as error:
             # The child is there and has failed: its parent hears that from the child.
@@ -173,8 +187,16 @@ class Children:
         if not state.closed:
             return
         parent = state.parent or {}
-        parent_run, step = str(parent.get("run")), str(parent.get("step"))
-        closed = cmd.CloseChild(step, run, state.status, state.output, state.error)
+        parent_run = str(parent.get("run"))
+        step = str(parent.get("step"))
+        closed = cmd.CloseChild(
+            step=step,
+            child=run,
+            status=state.status,
+            output=state.output,
+            error=state.error,
+            usage=on_log(state.used) or None,
+        )
         try:
             self._handler.handle(parent_run, closed, actor=actor, cause=session.commit)
         except (RunNotFound, cmd.Rejected) as error:

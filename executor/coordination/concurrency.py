@@ -84,7 +84,9 @@ class ConcurrencyLimiter:
         name = f"{kind}:{key}"
         step_state = session.state.steps.get(step)
         if kind == "debounce":
-            return None if self._newest(session, name, per_ms, actor) else True
+            if self._newest(session, name, per_ms, actor):
+                return None
+            return True
         if kind == "rate":
             turn = _turn(step, step_state)
             return self._token(session.run, step, name, turn, limit, per_ms)
@@ -348,7 +350,9 @@ def _locks_left(state: st.RunState, step: str) -> list[str]:
     own = _locks(step_state.waits) if step_state is not None else []
     _, _, past_gates = state.past.get(step, NO_PAST)
     past = [name for name in _locks(past_gates) if name not in own]
-    return past if _holds(state, step) else [*past, *own]
+    if _holds(state, step):
+        return past
+    return [*past, *own]
 
 
 def _lines_left(state: st.RunState, step: str) -> list[tuple[str, Sequence[Json]]]:

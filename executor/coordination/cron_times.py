@@ -83,7 +83,8 @@ def moments(cron: Cron, zone: tzinfo, after: int) -> Iterator[int]:
 
     It ends when nothing fires for fifty years.
     """
-    start, last = after, after
+    start = after
+    last = after
     try:
         while start - last < HORIZON_SECONDS:
             end = _same_offset(zone, start)
@@ -142,7 +143,9 @@ def _offset(zone: tzinfo, at: int) -> int:
 
 def _same_offset(zone: tzinfo, start: int) -> int:
     """Return an end, at most a day later, up to which the offset from UTC stays what it is."""
-    offset, same, other = _offset(zone, start), start, start + DAY_SECONDS
+    offset = _offset(zone, start)
+    same = start
+    other = start + DAY_SECONDS
     if _offset(zone, other) == offset:
         return other
     while other - same > 1:

@@ -61,6 +61,21 @@ class FiringRuns:
             log.info("schedule %s: %s", schedule.name, error)
         return start.run
 
+    def trigger(
+        self, schedule: Schedule, at: int, key: str | None, *, actor: str
+    ) -> str:
+        """Start a run beside the times of a schedule, once for a key, and return its id.
+
+        Raises InvalidInputs, UnknownWorkflow, ConcurrencyLimitReached, PayloadRefused and EventStoreError.
+        """
+        # Without a key, it is a run of its own: whoever else triggers or fires at the same moment has another one.
+        once = self._handler.commit_id() if key is None else key
+        start = self._start_of(schedule, at, once)
+        [started] = self._start_slice([start], _actor(schedule, actor))
+        if started.error is not None:
+            raise started.error
+        return start.run
+
     def start_each(
         self, schedule: Schedule, times: Sequence[int], *, at_once: int, actor: str
     ) -> list[Started]:
@@ -108,8 +123,8 @@ class FiringRuns:
         except (RunUnreadable, cmd.Rejected) as error:
             log.info("run %s: %s", run, error)
 
-    def _start_of(self, schedule: Schedule, at: int) -> Start:
-        run, commit = self._identity(schedule, at)
+    def _start_of(self, schedule: Schedule, at: int, key: str | None = None) -> Start:
+        run, commit = self._identity(schedule, at if key is None else f"key\0{key}")
         plan = self._workflows.resolve(schedule.workflow, run)
         inputs = check_inputs(plan, _inputs(schedule, at))
         labels = {
@@ -117,10 +132,10 @@ class FiringRuns:
             "schedule": schedule.name,
             "scheduled_for": iso(at),
         }
-        return Start(run, plan, inputs, commit, labels)
+        return Start(run=run, plan=plan, inputs=inputs, commit_id=commit, labels=labels)
 
-    def _identity(self, schedule: Schedule, at: int) -> tuple[str, str]:
-        """Return the ids of the run of a firing and of the commit that begins it."""
+    def _identity(self, schedule: Schedule, at: int | str) -> tuple[str, str]:
+        """Return the ids of the run of a firing and of the commit that begins it; a key may stand for its time."""
         text = f"schedule\0{schedule.name}\0{at}"
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         partition = int(digest[:8], 16) % self._handler.store.partitions

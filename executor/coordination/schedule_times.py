@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from executor.coordination import cron_times
+from executor.coordination.overlaps import OVERLAPS
 from executor.coordination.zones import zone
 from executor.errors import InvalidCron, InvalidSchedule, UnknownZone
 from openagents_json.workflow.types import Json
 
-OVERLAPS: Final = ("skip", "queue", "replace", "allow")
 HORIZON_MS: Final = 50 * 366 * 24 * 3600 * 1000
 
 
@@ -41,6 +41,14 @@ class Schedule:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A time of a schedule, and when its run starts: later, where the schedule has a jitter; ms since 1970."""
+
+    nominal_ms: int
+    starts_ms: int
+
+
 def from_json(data: Mapping[str, Any]) -> Schedule:
     """Read a schedule; fields of a newer version are dropped."""
     names = {field.name for field in fields(Schedule)}
@@ -62,7 +70,10 @@ def check(schedule: Schedule) -> None:
         raise InvalidSchedule(
             "a schedule needs a cron expression or an interval, and not both"
         )
-    if schedule.every_seconds and not 1 <= schedule.every_seconds <= HORIZON_MS / 1000:
+    is_out_of_range = (
+        schedule.every_seconds and not 1 <= schedule.every_seconds <= HORIZON_MS / 1000
+    )
+    if is_out_of_range:
         raise InvalidSchedule(
             f"an interval of {schedule.every_seconds:g} s is not between a second and fifty years"
         )
@@ -104,7 +115,8 @@ def firings(schedule: Schedule, after_ms: int, anchor_ms: int) -> Iterator[int]:
 
 def _cron(schedule: Schedule, after_ms: int) -> Iterator[int]:
     try:
-        cron, where = cron_times.parse(schedule.cron), zone(schedule.timezone)
+        cron = cron_times.parse(schedule.cron)
+        where = zone(schedule.timezone)
     except (UnknownZone, InvalidCron) as error:
         raise InvalidSchedule(str(error)) from error
     return (at * 1000 for at in cron_times.moments(cron, where, after_ms // 1000))

@@ -10,12 +10,18 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, takewhile
-from typing import Final
+from typing import Any, Final
 
 from eventstore.redis.coordination.schedules import ScheduleStore, StoredSchedule
 from executor.coordination.firing_runs import FiringRuns
+from executor.coordination.schedule_changes import (
+    changed_progress,
+    changed_schedule,
+    going_on,
+)
 from executor.coordination.schedule_progress import Progress, progress_of
 from executor.coordination.schedule_times import (
+    Firing,
     Schedule,
     check,
     firings,
@@ -89,7 +95,11 @@ class ScheduleService:
             stored = self._schedules.get(schedule.name)
             if stored is not None and not replace_it:
                 raise ScheduleExists(schedule.name)
-            progress = fresh if stored is None else _going_on(fresh, stored, schedule)
+            progress = (
+                fresh
+                if stored is None
+                else going_on(fresh, progress_of(stored.state), schedule)
+            )
             revision = NONE_YET if stored is None else stored.revision
             if self._put(schedule, progress, revision):
                 return progress
@@ -128,13 +138,57 @@ class ScheduleService:
         # what it says of started runs must not be lost, and it does not fire so often that this would not end.
         while True:
             stored = self._stored(name)
-            schedule, progress = from_json(stored.spec), progress_of(stored.state)
+            schedule = from_json(stored.spec)
+            progress = progress_of(stored.state)
             if not paused:
                 now = self._schedules.now_ms()
                 following = next_firing(schedule, now, progress.anchor_ms)
                 progress = replace(progress, next_ms=following)
             if self._put(replace(schedule, paused=paused), progress, stored.revision):
                 return
+
+    def update(self, name: str, **changes: Any) -> tuple[Schedule, Progress]:
+        """Change fields of a schedule and keep the others; new times count from now on.
+
+        Gives the schedule as it is then. Raises ScheduleNotFound, InvalidSchedule, InvalidInputs and UnknownWorkflow.
+        """
+        # A relay that fires meanwhile takes the revision away, as with `pause`.
+        while True:
+            stored = self._stored(name)
+            before = from_json(stored.spec)
+            progress = progress_of(stored.state)
+            after = changed_schedule(before, changes)
+            now = self._schedules.now_ms()
+            self._runs.check(after, now)
+            progress = changed_progress(progress, before, after, now)
+            if self._put(after, progress, stored.revision):
+                return after, progress
+
+    def trigger(
+        self, name: str, *, actor: str, idempotency_key: str | None = None
+    ) -> str:
+        """Start a run of a schedule now, beside its times, and give its id; with the same key it is started once.
+
+        A pause does not hold it back, nor does what the schedule says about overlaps; its times stay as they are.
+        Raises ScheduleNotFound, InvalidInputs, UnknownWorkflow, ConcurrencyLimitReached and EventStoreError.
+        """
+        schedule = from_json(self._stored(name).spec)
+        now = self._schedules.now_ms()
+        return self._runs.trigger(schedule, now, idempotency_key, actor=actor)
+
+    def next_firings(self, name: str, count: int = 5) -> list[Firing]:
+        """Return when a schedule fires next; one that is paused would fire so if it were resumed now.
+
+        Raises ScheduleNotFound and InvalidSchedule.
+        """
+        stored = self._stored(name)
+        schedule = from_json(stored.spec)
+        progress = progress_of(stored.state)
+        after = self._schedules.now_ms()
+        if progress.next_ms is not None and not schedule.paused:
+            after = progress.next_ms - 1
+        times = islice(firings(schedule, after, progress.anchor_ms), count)
+        return [Firing(at, start_of(schedule, at)) for at in times]
 
     def backfill(
         self, name: str, from_ms: int, to_ms: int, *, actor: str, at_most: int = 1000
@@ -145,12 +199,14 @@ class ScheduleService:
         TooManyStarts, and the first of the errors when none of them has begun.
         """
         stored = self._stored(name)
-        schedule, progress = from_json(stored.spec), progress_of(stored.state)
+        schedule = from_json(stored.spec)
+        progress = progress_of(stored.state)
         first = _first(schedule, from_ms, progress.anchor_ms, at_most + 1)
         times = list(takewhile(lambda at: at < to_ms, first))
         if len(times) > at_most:
             raise InvalidSchedule(
-                f"that would be more than {at_most} runs; backfill a shorter time"
+                f"that would be more than {at_most} runs",
+                remedy="backfill a shorter time",
             )
         results = self._runs.start_each(schedule, times, at_once=CHUNK, actor=actor)
         raise_if_none(results)
@@ -208,7 +264,8 @@ class ScheduleService:
         stored = self._schedules.get(name)
         if stored is None:
             return
-        schedule, progress = from_json(stored.spec), progress_of(stored.state)
+        schedule = from_json(stored.spec)
+        progress = progress_of(stored.state)
         if schedule.paused:
             # It is still due from before it was paused; noted again, it has no next time.
             self._put(schedule, progress, stored.revision)
@@ -333,22 +390,6 @@ def _first(
         intervals = (anchor_ms - from_ms) // interval + 2
         anchor = anchor_ms - intervals * interval
     return islice(firings(schedule, from_ms - 1, anchor), count)
-
-
-def _going_on(fresh: Progress, stored: StoredSchedule, schedule: Schedule) -> Progress:
-    """Return the progress of a schedule that takes the place of a stored one: what that has started is not forgotten.
-
-    Else its first firing would begin beside the last run of the one before, whatever it says about overlaps.
-    """
-    before = progress_of(stored.state)
-    waiting = before.waiting if schedule.overlap == "queue" else ()
-    return replace(
-        before,
-        anchor_ms=fresh.anchor_ms,
-        next_ms=fresh.next_ms,
-        waiting=waiting,
-        error="",
-    )
 
 
 def _queued(progress: Progress, at: int) -> Progress:

@@ -77,7 +77,9 @@ def _forked(handler: Handler, request: Fork, actor: str) -> Handled | None:
         refuse_erased(replace(state, erased=True))
     plan = handler.definitions.plan(state.definition)
     key = handler.sessions.keyring.fresh(request.run)
-    fresh = Session(request.run, 0, "", initial(), plan, key)
+    fresh = Session(
+        run=request.run, version=0, commit="", state=initial(), plan=plan, key=key
+    )
     lines = _copied(past, data, fresh, handler.limits)
     built = _built(handler, request, replace(fresh, state=state), lines, actor)
     # The commit itself checks that the shared payloads are there: a source that left the store since takes them along.
@@ -118,7 +120,9 @@ def _refuse_another(
     edited = event.inputs if isinstance(event, ev.RunForked) else None
     used = inputs if edited is None else edited
     asked = {**inputs, **(request.inputs or {})}
-    conflict = fork_conflict(request.run, asked, actor, used, begun_by.actor)
+    conflict = fork_conflict(
+        run=request.run, asked=asked, caller=actor, begun=used, by=begun_by.actor
+    )
     if conflict is not None:
         raise conflict
 
@@ -126,7 +130,12 @@ def _refuse_another(
 def _built(
     handler: Handler, request: Fork, copied: Session, lines: _Lines, actor: str
 ) -> BuiltCommit:
-    command = cmd.ForkRun(request.source, request.at, request.inputs, request.reason)
+    command = cmd.ForkRun(
+        source=request.source,
+        at=request.at,
+        inputs=request.inputs,
+        reason=request.reason,
+    )
     decision, encoded = decide_encoded(
         copied, command, handler.limits, handler.child_id, ahead=request.at
     )
@@ -134,12 +143,22 @@ def _built(
         (*lines.encoded.events, *encoded.events), (*lines.encoded.blobs, *encoded.blobs)
     )
     indexes = forked(
-        copied.plan, copied.state, decision.events, decision.state, request.at
+        plan=copied.plan,
+        state=copied.state,
+        happened=decision.events,
+        after=decision.state,
+        copied=request.at,
     )
     commit_id = request.commit_id or handler.commit_id()
     context = CommitContext("new", commit_id, actor, request.source)
     assembled = assemble(
-        copied, decision, all_events, (), context, settle=True, indexes=indexes
+        session=copied,
+        decided=decision,
+        encoded=all_events,
+        leases=(),
+        signature=context,
+        settle=True,
+        indexes=indexes,
     )
     built = begun(assembled, copied)
     return replace(built, commit=replace(built.commit, refers=lines.refers))
@@ -167,7 +186,9 @@ def _copied(
     events: list[tuple[str, bytes]] = []
     for item, filled in zip(past, data, strict=True):
         line = _line(item, filled, fresh.run)
-        raw = encode_data(item.type, line, limits, blobs, fresh.key)
+        raw = encode_data(
+            kind=item.type, data=line, limits=limits, blobs=blobs, key=fresh.key
+        )
         events.append((item.type, raw))
     return _Lines(EncodedEvents(tuple(events), tuple(blobs.values())))
 

@@ -144,7 +144,9 @@ def _items(item: Recorded, blobs: Mapping[str, bytes]) -> dict[str, Any]:
             items = None if raw is None else codec.decode(raw)
     if isinstance(items, Mapping):
         return {"items": dict.fromkeys(items)}
-    return {"items": [None] * len(items)} if isinstance(items, list) else {}
+    if isinstance(items, list):
+        return {"items": [None] * len(items)}
+    return {}
 
 
 def fitting(run: str, fold: Callable[[], T]) -> T:

@@ -65,7 +65,8 @@ def take_in(
     opens: Mapping[str, int] = {}
     if not ended(arriving.history):
         whole = _open(handler, arriving, built, actor)
-        built, opens = whole.commit, whole.opens
+        built = whole.commit
+        opens = whole.opens
     # First what the events refer to, then the events: a crash in between leaves payloads that nobody asks for. The
     # other way around, it would leave a run that cannot be read.
     adoption.put(run, arriving.definitions, arriving.blobs)
@@ -102,7 +103,7 @@ def _refuse_archived(handler: Handler, arriving: IncomingHistory) -> None:
     """
     run = arriving.run
     if not arriving.back and handler.store.is_gone(run):
-        what = f"run {run} is in the archive of this store; `openagents runs restore {run}` brings it back"
+        what = f"run {run} is in the archive of this store"
         raise cmd.Rejected("archived", what, "")
 
 

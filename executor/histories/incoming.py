@@ -51,7 +51,12 @@ class IncomingHistory:
         """Return the command that takes it over."""
         at = self.history[-1].version
         return cmd.ImportRun(
-            self.source, at, self.paused, self.reason, self.how, self.sha256
+            source=self.source,
+            at=at,
+            paused=self.paused,
+            reason=self.reason,
+            how=self.how,
+            sha256=self.sha256,
         )
 
 
@@ -119,7 +124,9 @@ def _fence(data: Mapping[str, Any]) -> int:
     """Return the fence of a claim; of numbers that no store gives out, 0."""
     text = str(data.get("fence", ""))
     is_fence = text.isdecimal() and len(text) < 17
-    return int(text) if is_fence else 0
+    if is_fence:
+        return int(text)
+    return 0
 
 
 _LOOKED_AT: Final = DEFINES | {CANCEL_REQUESTED, CLAIMED, *HOLDS}

@@ -17,7 +17,9 @@ def origin(item: Recorded) -> str:
     if mark:
         return str(mark)
     is_copy = isinstance(item.data, Mapping) and item.data.get("copied")
-    return str(item.data.get("imported") or "") if is_copy else ""
+    if is_copy:
+        return str(item.data.get("imported") or "")
+    return ""
 
 
 def origins(recorded: Sequence[Recorded]) -> list[str]:

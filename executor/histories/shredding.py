@@ -28,10 +28,7 @@ def shred(handler: Handler, run: str, reason: str, *, actor: str) -> bool:
         if is_sealed(handler.store.first(run)):
             _wipe_key(handler, run)
             return False
-        what = (
-            "the run is not encrypted, so it has no key to destroy; "
-            "`openagents runs redact` erases payloads in place"
-        )
+        what = "the run is not encrypted, so it has no key to destroy"
         raise cmd.Rejected("not_encrypted", what, session.state.status)
     refuse_awaited(handler, session)
     command = cmd.RedactRun(SHREDDED, reason=reason)
@@ -72,7 +69,7 @@ def _refuse_shredded(handler: Handler, run: str) -> Sequence[Recorded]:
     """
     recorded = handler.store.read([(run, 0)])[0]
     if is_shredded(recorded):
-        what = f"the key of run {run} was destroyed here, as `openagents runs history {run}` shows"
+        what = f"the key of run {run} was destroyed here, as its history shows"
         raise cmd.Rejected("shredded", f"{what}: it is not kept again", "")
     return recorded
 

@@ -46,13 +46,13 @@ class FoldedHead:
 
     def note(self, event: Stored) -> None:
         """Take the next event in."""
-        self.version, self.commit = event.version, event.commit
+        self.version = event.version
+        self.commit = event.commit
         self.closed = CLOSED_AS.get(event.type, self.closed)
         if event.type in OPENING:
+            definition = codec.members_of(event.data).get("definition")
             self.closed = ""
-            self.definition = str(
-                codec.members_of(event.data).get("definition") or self.definition
-            )
+            self.definition = str(definition or self.definition)
 
 
 class DerivedStateCheck:
@@ -123,12 +123,11 @@ class DerivedStateCheck:
                 return difference(head, folded)
             # First the head, then the events once more: then they can only be ahead of it, never behind.
             folded = self._folded_again(run)
-            if not folded.version:
-                return ""  # it has left the store since
-            if head is None:
-                return "the run has events but no head"
-            if folded.version < head.version:
-                return f"the head says version {head.version}, the run has {folded.version} events"
+            fault = _behind(head, folded)
+            if (
+                fault or not folded.version
+            ):  # without events, it has left the store since
+                return fault
             [head] = self._heads([run])
         return ""
 
@@ -139,6 +138,19 @@ class DerivedStateCheck:
         return folded
 
 
+def _behind(head: RunHead | None, folded: FoldedHead) -> str:
+    """Say how a head differs from events that were read after it and are not many enough, "" when they are."""
+    if not folded.version:
+        return ""
+    if head is None:
+        return "the run has events but no head"
+    if folded.version < head.version:
+        return (
+            f"the head says version {head.version}, the run has {folded.version} events"
+        )
+    return ""
+
+
 def _pages(names: Iterable[str]) -> Iterator[list[str]]:
     ordered = sorted(names)
     for start in range(0, len(ordered), PAGE):
@@ -147,12 +159,13 @@ def _pages(names: Iterable[str]) -> Iterator[list[str]]:
 
 def difference(head: RunHead, folded: FoldedHead) -> str:
     """Say in what a head differs from the events of its run, "" when it does not."""
-    pairs = (
-        ("version", head.version, folded.version),
-        ("commit", head.last_commit, folded.commit),
-        ("definition", head.definition, folded.definition),
-    )
-    for name, of_head, of_events in pairs:
+    says_of_head = {
+        "version": head.version,
+        "commit": head.last_commit,
+        "definition": head.definition,
+    }
+    for name, of_head in says_of_head.items():
+        of_events = getattr(folded, name)
         if of_head != of_events:
             return f"the head says {name} {of_head or 'none'}, the events say {of_events or 'none'}"
     closed = head.status if head.status in CLOSED_RUN else ""

@@ -6,6 +6,7 @@ is written to, a finding counts only when it is still there in a look that is: `
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -99,19 +100,22 @@ def confirmed(
 ) -> list[Violation]:
     """Look, and keep of what was found what is still so when each run is looked at with all its keys at one moment."""
     suspected = set(check(inspector, partitions, deep=deep))
-    runs_of: dict[int, set[str]] = {}
-    for violation in suspected:
-        runs = runs_of.setdefault(violation.partition, set())
-        if violation.run:
-            runs.add(violation.run)
     violations: set[Violation] = set()
-    for partition, runs in runs_of.items():
+    for partition, runs in runs_by_partition(suspected).items():
         covered, findings = _logged(inspector, partition)
         views = inspector.moment(partition, covered.tails, sorted(runs))
         _look(inspector, views, findings, deep=True)
         violations.update(findings.violations)
     # Only what both looks say counts: what the second one alone says may be a run that moved on under it.
     return sorted(violations & suspected)
+
+
+def runs_by_partition(violations: Iterable[Violation]) -> dict[int, set[str]]:
+    """Return the runs of violations by their partitions; a violation of the log as a whole has none."""
+    runs_of: dict[int, set[str]] = defaultdict(set)
+    for violation in violations:
+        runs_of[violation.partition] |= {violation.run} - {""}
+    return dict(runs_of)
 
 
 def _logged(inspector: Inspector, partition: int) -> tuple[_Covered, _Findings]:
@@ -152,11 +156,12 @@ def _look(
 def _odd(views: Iterable[RunView], findings: _Findings) -> Iterator[RunView]:
     """Check runs from outside, and return those of which that is not enough."""
     for view in views:
+        head = view.head
         if not _fits(view):
             yield view
-        elif view.head is not None and view.head.status:
-            _left_over(view, view.head, findings)
-            _wake_ups(view, view.head, findings)
+        elif head is not None and head.status:
+            _left_over(view, head, findings)
+            _wake_ups(view, head, findings)
 
 
 def _fits(view: RunView) -> bool:
@@ -174,7 +179,8 @@ def _fits(view: RunView) -> bool:
 
 
 def _run(view: RunView, summary: HistorySummary, findings: _Findings) -> None:
-    run, head = view.run, view.head
+    run = view.run
+    head = view.head
     nothing_there = not (view.events or view.logged or head)
     if summary.events != view.events or nothing_there:
         return  # it has left the store while it was read
@@ -192,11 +198,17 @@ def _run(view: RunView, summary: HistorySummary, findings: _Findings) -> None:
         findings.add(1, run, "the run has events but no head")
         return
     _versions(run, head, summary, findings)
-    if not head.status:
-        return  # a stream of somebody else's, not a run
+    if head.status:  # else it is a stream of somebody else's, not a run
+        _course(view, head, summary, findings)
+
+
+def _course(
+    view: RunView, head: RunHead, summary: HistorySummary, findings: _Findings
+) -> None:
+    """Check what a run did, how it ended, and what the indexes hold of it."""
     for number, fault in summary.faults():
-        findings.add(number, run, fault)
-    _closing(run, head, summary, findings)
+        findings.add(number, view.run, fault)
+    _closing(view.run, head, summary, findings)
     _left_over(view, head, findings)
     _wake_ups(view, head, findings)
 
@@ -291,13 +303,15 @@ def _wake_ups(view: RunView, head: RunHead, findings: _Findings) -> None:
     is_awake = head.status == "paused" or _is_woken(view)
     # Steps that wait for workers with one component lie apart, in "<queue>|<component>".
     ready = {(name.partition("|")[0], key) for name, key in view.ready}
+    # A step in no index is not lost while a decision is due, or while the run stands still.
+    stands_still = head.status not in ("running", "failing")
+    may_be_in_none = stands_still or _decides(view)
     for step, record in head.steps.items():
         indexes = _indexes_of(view, step, record, ready)
-        is_awake = is_awake or bool(indexes)
+        is_awake |= bool(indexes)
         _lease(view, step, record, findings)
-        # A step in no index is not lost while a decision is due, or while the run stands still.
-        may_be_in_none = head.status not in ("running", "failing") or _decides(view)
-        if len(indexes) > 1 or not (indexes or may_be_in_none):
+        fewest = 0 if may_be_in_none else 1
+        if not fewest <= len(indexes) <= 1:
             fault = f"step {step} is in {indexes or 'no place'}"
             findings.add(5, view.run, fault)
     if not is_awake:

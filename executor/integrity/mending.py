@@ -15,7 +15,7 @@ from eventstore.errors import EventUnreadable
 from eventstore.event import Recorded
 from eventstore.redis.upkeep.inspection import Inspector, LogEntry, LogTails, RunView
 from eventstore.redis.upkeep.mending import Mender, Mending, SeatRecord
-from executor.integrity.invariants import Violation
+from executor.integrity.invariants import Violation, runs_by_partition
 from executor.runs.handler import Handler
 from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey, DueKind, RestoredStep
@@ -50,12 +50,10 @@ def mend(
     violations: Iterable[Violation],
 ) -> list[RepairResult]:
     """Mend the runs of violations, as far as their log says how; what the log itself contradicts stays as it is."""
-    runs_of: dict[int, set[str]] = {}
-    for violation in violations:
-        if violation.run and violation.number in MENDED:
-            runs_of.setdefault(violation.partition, set()).add(violation.run)
+    mended = [violation for violation in violations if violation.number in MENDED]
+    of_runs = [violation for violation in mended if violation.run]
     results: list[RepairResult] = []
-    for partition, runs in sorted(runs_of.items()):
+    for partition, runs in sorted(runs_by_partition(of_runs).items()):
         results += _mend_partition(handler, mender, inspector, partition, runs)
     return results
 
@@ -103,7 +101,15 @@ def _remove(
     """Remove what has come in: nobody was told that it was here, and where it came from it still is."""
     was = view.head.version if view.head else 0
     entries = [entry.id for entry in own]
-    mending = Mending(view.run, 0, "", view.last, was, seen, drop=entries)
+    mending = Mending(
+        run=view.run,
+        version=0,
+        commit="",
+        top=view.last,
+        was=was,
+        seen=seen,
+        drop=entries,
+    )
     if not mender.mend(_without_indexes(mending, view)):
         fault = "it came in only in part, and others have written behind it; ask again"
         return RepairResult(view.run, False, fault)
@@ -119,18 +125,18 @@ def _without_indexes(mending: Mending, view: RunView) -> Mending:
     Messages stay, unless nothing of the run does: a commit wrote them behind its log entry, so they are true, and only
     who has sent them may take them away.
     """
-    leaves = [
-        member
-        for member in sorted(view.due)
-        if not mending.version or DueKey.parse(member).kind not in MESSAGES
-    ]
+    leaves = sorted(view.due)
+    if mending.version:
+        kinds = {member: DueKey.parse(member).kind for member in leaves}
+        leaves = [member for member in leaves if kinds[member] not in MESSAGES]
     return replace(mending, forget=leaves, leave=sorted(view.ready))
 
 
 def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairResult:
-    run, version = view.run, view.logged
+    run = view.run
+    version = view.logged
     try:
-        history = handler.store.read([(run, 0)])[0]
+        [history] = handler.store.read([(run, 0)])
     except EventUnreadable:
         fault = (
             "some of its events cannot be read; restore it from an archive or a backup"
@@ -139,29 +145,46 @@ def _mend(handler: Handler, mender: Mender, view: RunView, seen: str) -> RepairR
     fault = _contradiction(view, history)
     if fault:
         return RepairResult(run, False, fault)
-    past = history[:version]
-    commit = past[-1].commit if past else ""
-    was = view.head.version if view.head else 0
-    mending = Mending(run, version, commit, len(history), was, seen)
-    mending = _without_indexes(mending, view)
-    if past and past[0].type == ev.RunStarted.__name__:
-        mending = _with_indexes(handler, mending, past)
+    mending = _as_logged(handler, view, history, seen)
     if not mender.mend(mending):
         return RepairResult(run, False, "it changed meanwhile; ask again")
     handler.sessions.drop(run)  # after the write, as above
     cut = len(history) - version
-    if not version:
-        result = f"it had not begun: {cut} events that no commit names were removed"
-    else:
+    result = f"it had not begun: {cut} events that no commit names were removed"
+    if version:
         result = f"it stands at version {version}, as its log says; {cut} events behind that were removed"
     return RepairResult(run, True, result)
+
+
+def _as_logged(
+    handler: Handler, view: RunView, history: Sequence[Recorded], seen: str
+) -> Mending:
+    """Return what puts a run where its log says that it stands, with all that the indexes must hold of it there."""
+    version = view.logged
+    past = history[:version]
+    commit = past[-1].commit if past else ""
+    was = view.head.version if view.head else 0
+    mending = Mending(
+        run=view.run,
+        version=version,
+        commit=commit,
+        top=len(history),
+        was=was,
+        seen=seen,
+    )
+    mending = _without_indexes(mending, view)
+    is_run = bool(past) and past[0].type == ev.RunStarted.__name__
+    if is_run:
+        return _with_indexes(handler, mending, past)
+    return mending
 
 
 def _contradiction(view: RunView, history: Sequence[Recorded]) -> str:
     """Say where the log, by which a run is mended, cannot be right itself; "" when it can."""
     version = view.logged
     versions = [event.version for event in history]
-    if version > len(history) or versions != list(range(1, len(history) + 1)):
+    has_gaps = version > len(history) or versions != list(range(1, len(history) + 1))
+    if has_gaps:
         return "events are missing that its log names; restore it from an archive or a backup"
     # A commit that was cut off leaves its own events and no others. More of them, or a head that was written after
     # its log entry, are acknowledged work: then it is the log that has lost its end.
@@ -207,20 +230,18 @@ def _messages_of_last_commit(
     What was copied from another run is not this run's to send.
     """
     last_commit = past[-1].commit
-    own = [
-        index
-        for index, recorded in enumerate(past)
-        if recorded.commit == last_commit and not recorded.data.get("copied")
-    ]
-    if not own:
+    own = [item for item in past if not item.data.get("copied")]
+    of_last = [item.version for item in own if item.commit == last_commit]
+    if not of_last:
         return []
-    before = evolve_all(initial(), events[: own[0]])
-    after = evolve_all(before, events[own[0] :])
-    timers = changes(plan, before, events[own[0] :], after).timers
+    first = of_last[0] - 1
+    before = evolve_all(initial(), events[:first])
+    after = evolve_all(before, events[first:])
+    timers = changes(plan, before, events[first:], after).timers
+    messages = [timer for timer in timers if timer.kind in MESSAGES]
     return [
         (DueKey(timer.kind, run, timer.subject), timer.delay_ms, timer.at_ms)
-        for timer in timers
-        if timer.kind in MESSAGES
+        for timer in messages
     ]
 
 
@@ -267,7 +288,9 @@ def _fields(state: RunState, events: Sequence[ev.Event]) -> list[str]:
 def _messages(run: str, state: RunState) -> list[tuple[DueKey, int, int]]:
     """Return what somebody has to look at again: sent once too often, these change nothing."""
     if state.status in CLOSED_RUN:
-        return [(DueKey(DueKind.PARENT, run), 0, 0)] if state.parent else []
+        if state.parent:
+            return [(DueKey(DueKind.PARENT, run), 0, 0)]
+        return []
     children = [path for path in state.open_steps if state.steps[path].child]
     keys = [DueKey(DueKind.CHILD, run, path) for path in children]
     keys.append(DueKey(DueKind.DECISION, run))

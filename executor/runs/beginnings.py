@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -12,7 +13,6 @@ from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.coordination.key_notes import KeyNoteStore
 from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.run_model import Code, Committed
-from eventstore.runs import Definitions as Stored
 from executor.errors import KeyConflict, RunExists
 from executor.runs.commit import BuiltCommit, build
 from executor.runs.committer import Committer, Handled
@@ -35,6 +35,7 @@ class Start:
     """A run to begin; a fixed commit id makes the start repeatable.
 
     `request` is what its caller asked for under an idempotency key; without one, whoever starts it again means it.
+    `awaited` tells that its caller waits for its end, which is noted with the start then.
     """
 
     run: str
@@ -45,6 +46,16 @@ class Start:
     parent: Mapping[str, Json] | None = None
     cancelled: str = ""
     request: Request | None = None
+    awaited: bool = False
+    budget: Mapping[str, Json] | None = None
+
+
+class _Beginning(NamedTuple):
+    """A run to begin, with its session and its first commit."""
+
+    start: Start
+    session: Session
+    built: BuiltCommit
 
 
 class RunBeginnings:
@@ -63,24 +74,30 @@ class RunBeginnings:
         key has begun another request; the others have begun.
         Raises PayloadOverLimit, and then none has.
         """
-        fresh = [self._fresh(start) for start in starts]
-        builts = [
-            self._first(session, start, actor)
-            for session, start in zip(fresh, starts, strict=True)
-        ]
+        # A worker of this process may claim their steps before their replies are read: it waits for what these say.
+        turns = self._committer.turns
+        runs = {start.run for start in starts}
+        turns.take(runs)
+        try:
+            return self._start_each(starts, actor)
+        finally:
+            turns.give_back(runs)
+
+    def _start_each(
+        self, starts: Sequence[Start], actor: str
+    ) -> list[Handled | Exception]:
+        beginnings = [self._beginning(start, actor) for start in starts]
         results: dict[int, Handled | Exception] = dict(self._without_their_keys(starts))
-        indexes = [index for index in range(len(starts)) if index not in results]
-        needed = as_stored(*(starts[index].plan for index in indexes))
-        replies = (
-            self._offer_patiently([builts[index] for index in indexes], needed)
-            if indexes
-            else ()
-        )
-        self._give_back([starts[index] for index in indexes], replies)
-        for index, reply in zip(indexes, replies, strict=True):
-            results[index] = self._begun(
-                starts[index], fresh[index], builts[index], reply
-            )
+        offered = {
+            index: beginning
+            for index, beginning in enumerate(beginnings)
+            if index not in results
+        }
+        replies = self._offer_patiently(list(offered.values()))
+        # First the keys of those that were refused: whoever is told so may use them again at once.
+        self._give_back([beginning.start for beginning in offered.values()], replies)
+        for (index, beginning), reply in zip(offered.items(), replies, strict=True):
+            results[index] = self._begun(beginning, reply)
         return [results[index] for index in range(len(starts))]
 
     def check(self, starts: Sequence[Start], *, actor: str) -> None:
@@ -89,44 +106,49 @@ class RunBeginnings:
         Raises PayloadOverLimit.
         """
         for start in starts:
-            self._first(self._fresh(start), start, actor)
+            self._beginning(start, actor)
 
-    def _fresh(self, start: Start) -> Session:
-        """Return the session of a run that is not on the log yet."""
+    def _beginning(self, start: Start, actor: str) -> _Beginning:
+        """Return the first commit of a run that is not on the log yet."""
         key = self._committer.sessions.keyring.fresh(start.run)
-        return Session(start.run, 0, "", initial(), start.plan, key)
+        session = Session(
+            run=start.run,
+            version=0,
+            commit="",
+            state=initial(),
+            plan=start.plan,
+            key=key,
+        )
+        return _Beginning(start, session, self._first(session, start, actor))
 
     def _without_their_keys(
         self, starts: Sequence[Start]
     ) -> dict[int, OpenAgentsError]:
         """Return why some may not begin, by their indexes: keys that stand for runs of others, or find no room."""
-        keyed = [
-            (index, note)
-            for index, start in enumerate(starts)
-            if (note := _note(start)) is not None
-        ]
-        answers = self._notes.take([note for _, note in keyed])
+        notes: dict[int, Note] = {}
+        for index, start in enumerate(starts):
+            if start.request is not None:
+                notes[index] = _note(start, start.request)
+        answers = self._notes.take(list(notes.values()))
         refused: dict[int, OpenAgentsError] = {}
-        for (index, _), answer in zip(keyed, answers, strict=True):
+        for index, answer in zip(notes, answers, strict=True):
             if isinstance(answer, EventStoreError):
                 refused[index] = answer
             elif answer is not None:
-                refused[index] = key_of_another(
-                    answer.run, answer.workflow, starts[index].plan
-                )
+                plan = starts[index].plan
+                refused[index] = key_of_another(answer.run, answer.workflow, plan)
         return refused
 
     def _give_back(
         self, starts: Sequence[Start], replies: Sequence[Committed | EventStoreError]
     ) -> None:
         """Return back the keys of starts that were refused; whether those were whose server is away, nobody knows."""
-        refused = [
-            note
-            for start, reply in zip(starts, replies, strict=True)
-            if isinstance(reply, EventStoreError)
-            and not isinstance(reply, StoreUnavailable)
-            and (note := _note(start)) is not None
-        ]
+        refused: list[Note] = []
+        for start, reply in zip(starts, replies, strict=True):
+            was_answered = not isinstance(reply, StoreUnavailable)
+            was_refused = was_answered and isinstance(reply, EventStoreError)
+            if was_refused and start.request is not None:
+                refused.append(_note(start, start.request))
         if refused:
             self._notes.give_back(refused)
 
@@ -138,62 +160,55 @@ class RunBeginnings:
             return False
 
     def _offer_patiently(
-        self, builts: Sequence[BuiltCommit], definitions: Stored
+        self, beginnings: Sequence[_Beginning]
     ) -> list[Committed | EventStoreError]:
         """Offer commits, and again those whose node of a cluster is away: its replica may take its index soon.
 
         A server that is alone has been waited for already when it is said to be away.
         """
-        answers = dict(enumerate(self._committer.offer(builts, definitions)))
+        if not beginnings:
+            return []
+        builts = [beginning.built for beginning in beginnings]
+        definitions = as_stored(*[beginning.start.plan for beginning in beginnings])
+        answers = list(self._committer.offer(builts, definitions))
 
         def again() -> None:
-            away = [
-                i
-                for i, answer in answers.items()
-                if isinstance(answer, StoreUnavailable)
-            ]
+            away = _away(answers)
             if away:
-                answers.update(
-                    zip(
-                        away,
-                        self._committer.offer([builts[i] for i in away], definitions),
-                        strict=True,
-                    )
-                )
-            for answer in answers.values():
+                offered = [builts[index] for index in away]
+                replies = self._committer.offer(offered, definitions)
+                for index, reply in zip(away, replies, strict=True):
+                    answers[index] = reply
+            for answer in answers:
                 if isinstance(answer, StoreUnavailable):
                     raise answer
 
         with suppress(StoreUnavailable):  # then it is the answer
             retrying(again, FAILOVER_SECONDS)
-        return list(answers.values())
+        return answers
 
     def _begun(
-        self,
-        start: Start,
-        session: Session,
-        built: BuiltCommit,
-        reply: Committed | EventStoreError,
+        self, beginning: _Beginning, reply: Committed | EventStoreError
     ) -> Handled | Exception:
+        session = beginning.session
         if isinstance(reply, EventStoreError):
             return reply
         if reply.code is Code.EXISTS:
             return RunExists(session.run)
         if reply.code is Code.DUPLICATE:
-            try:
-                handled = Handled(
-                    self._committer.sessions.load(session.run),
-                    changed=False,
-                    time_ms=reply.time_ms,
-                )
-                return self._conflict(start, handled.session) or handled
-            except OpenAgentsError as error:
-                return error
-        return Handled(
-            self._committer.remember(session, built, reply),
-            changed=True,
-            time_ms=reply.time_ms,
-        )
+            return self._begun_before(beginning.start, reply)
+        remembered = self._committer.remember(session, beginning.built, reply)
+        return Handled(remembered, changed=True, time_ms=reply.time_ms)
+
+    def _begun_before(self, start: Start, reply: Committed) -> Handled | Exception:
+        """Return the run that the same commit has begun before, unless that was for another request."""
+        try:
+            session = self._committer.sessions.load(start.run)
+            conflict_of_requests = self._conflict(start, session)
+        except OpenAgentsError as error:
+            return error
+        handled = Handled(session, changed=False, time_ms=reply.time_ms)
+        return conflict_of_requests or handled
 
     def _conflict(self, start: Start, session: Session) -> KeyConflict | None:
         """Return why a run that is there was begun by another request than the one that met it."""
@@ -205,15 +220,17 @@ class RunBeginnings:
             return None
         inputs = None if session.state.erased else started.inputs
         plan = self._committer.definitions.plan(started.definition)
-        return conflict(
-            start.request,
-            start.plan,
-            OriginalRequest(session.run, plan, inputs, first.actor),
-        )
+        original = OriginalRequest(session.run, plan, inputs, first.actor)
+        return conflict(start.request, start.plan, original)
 
     def _first(self, session: Session, start: Start, actor: str) -> BuiltCommit:
         command = cmd.StartRun(
-            start.run, start.inputs, start.labels, start.parent, start.cancelled
+            run=start.run,
+            inputs=start.inputs,
+            labels=start.labels,
+            parent=start.parent,
+            cancelled=start.cancelled,
+            budget=start.budget,
         )
         commit_id = start.commit_id or self._committer.commit_id()
         built = build(
@@ -226,24 +243,31 @@ class RunBeginnings:
         )
         if built is None:
             raise RunExists(start.run)
-        return begun(built, session)
+        first = begun(built, session)
+        if not start.awaited:
+            return first
+        return replace(first, commit=replace(first.commit, awaited=True))
 
 
-def _note(start: Start) -> Note | None:
-    return (
-        None
-        if start.request is None
-        else Note(start.request.key, start.run, start.plan.id)
-    )
+def _note(start: Start, request: Request) -> Note:
+    return Note(request.key, start.run, start.plan.id)
+
+
+def _away(answers: Sequence[Committed | EventStoreError]) -> list[int]:
+    """Return the indexes of commits whose server could not be reached."""
+    indexes = []
+    for index, answer in enumerate(answers):
+        if isinstance(answer, StoreUnavailable):
+            indexes.append(index)
+    return indexes
 
 
 def begun(built: BuiltCommit, session: Session) -> BuiltCommit:
     """Return the commit of a new run with what its head says of it, and with its key."""
-    key = session.key.wrapped if session.key is not None else ""
-    plan = session.plan
-    return replace(
-        built,
-        commit=replace(
-            built.commit, workflow=plan.id, definition=plan.hash, wrapped_key=key
-        ),
+    commit = replace(
+        built.commit,
+        workflow=session.plan.id,
+        definition=session.plan.hash,
+        wrapped_key=session.key.wrapped if session.key is not None else "",
     )
+    return replace(built, commit=commit)

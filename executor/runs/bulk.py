@@ -37,24 +37,26 @@ def carry_out(
     times = (handler.time_for(session, order.command) for order, session in sessions)
     # Asked for once, if anybody needs it.
     now_ms = next((time_ms for time_ms in times if time_ms), 0)
-    decided = [
-        (order, session, _built(handler, order, session, actor, now_ms))
-        for order, session in sessions
-    ]
-    offered = [
-        (order, session, built)
-        for order, session, built in decided
-        if built is not None
-    ]
-    done: set[str] = set()
-    if offered:
-        for (order, session, built), reply in zip(
-            offered, handler.offer([x for *_, x in offered]), strict=True
-        ):
-            if isinstance(reply, Committed) and reply.code is Code.DONE:
-                handler.remember(session, built, reply)
-                done.add(order.run)
+    offers: list[tuple[Session, BuiltCommit]] = []
+    for order, session in sessions:
+        built = _built(handler, order, session, actor, now_ms)
+        if built is not None:
+            offers.append((session, built))
+    done = _offered(handler, offers) if offers else set()
     return [order for order in orders if order.run not in done]
+
+
+def _offered(
+    handler: Handler, offers: Sequence[tuple[Session, BuiltCommit]]
+) -> set[str]:
+    """Offer commits, and return the runs that took theirs."""
+    done: set[str] = set()
+    replies = handler.offer([built for _, built in offers])
+    for (session, built), reply in zip(offers, replies, strict=True):
+        if isinstance(reply, Committed) and reply.code is Code.DONE:
+            handler.remember(session, built, reply)
+            done.add(session.run)
+    return done
 
 
 def _sessions(
@@ -62,10 +64,9 @@ def _sessions(
 ) -> list[tuple[GuardedCommand, Session]]:
     cached = [(order, handler.sessions.get(order.run)) for order in orders]
     fresh = [order for order, session in cached if session is None]
+    runs = [order.run for order in fresh]
     try:
-        loaded = (
-            handler.sessions.load_all([order.run for order in fresh]) if fresh else []
-        )
+        loaded = handler.sessions.load_all(runs) if runs else []
     except StoreUnavailable:
         raise
     except Exception:

@@ -90,7 +90,8 @@ def encode(
     blobs: dict[str, Blob] = {}
     out = []
     for event in happened:
-        kind, data = type_name(event), to_data(event)
+        kind = type_name(event)
+        data = to_data(event)
         try:
             out.append((kind, encode_data(kind, data, limits, blobs, key)))
         except NotJson as error:
@@ -136,21 +137,27 @@ class _PayloadExtraction:
         rest = dict(self.data)
         for name in PAYLOADS[self.kind]:
             value = rest.get(name)
-            if name == "error" and self.key is not None and isinstance(value, Mapping):
-                value = self._unquoted(value)
-            if name in _BY_MEMBER and isinstance(value, Mapping):
-                rest[name] = {
-                    key: self._extract((name, key), member)
-                    for key, member in value.items()
-                }
-            elif value is not None:
-                rest[name] = self._extract((name,), value)
+            if value is not None:
+                rest[name] = self._without(name, value)
         if self.refs:
             rest["blobs"] = self.refs
         begins_encrypted = self.key is not None and self.kind == _FIRST
         if self.sealed or begins_encrypted:
             rest["sealed"] = self.sealed
         return rest
+
+    def _without(self, name: str, value: Any) -> Any:
+        """Return what stands in the place of a field that holds payloads."""
+        if not isinstance(value, Mapping):
+            return self._extract((name,), value)
+        if name in _BY_MEMBER:
+            members = {}
+            for key, member in value.items():
+                members[key] = self._extract((name, key), member)
+            return members
+        if name == "error" and self.key is not None:
+            value = self._unquoted(value)
+        return self._extract((name,), value)
 
     def _unquoted(self, error: Mapping[str, Any]) -> dict[str, Any]:
         """Return an error without what it says of payloads."""
@@ -164,10 +171,13 @@ class _PayloadExtraction:
 
     def _extract(self, path: tuple[str, ...], value: Any) -> Any:
         """Return what stands in the place of a payload: itself where it is small and readable, else null."""
-        raw, most = codec.encode(value), self.limits.payload
+        raw = codec.encode(value)
+        most = self.limits.payload
         if len(raw) > most:
             step = self.data.get("step")
-            raise PayloadOverLimit(step, ".".join(path), len(raw), most)
+            raise PayloadOverLimit(
+                step=step, field=".".join(path), size=len(raw), limit=most
+            )
         if self.key is None or path == _READABLE:
             if self._fits(raw):
                 return value
@@ -226,9 +236,9 @@ def filled(
 
     Raises as `decode_all`, but for UnknownEvent.
     """
-    blobs = [
-        (item.stream, sha) for item in recorded for _, sha, _ in _references(item, keys)
-    ]
+    blobs: list[tuple[str, str]] = []
+    for item in recorded:
+        blobs += [(item.stream, sha) for _, sha, _ in _references(item, keys)]
     by_name = dict(zip(blobs, fetch(blobs), strict=True)) if blobs else {}
     return [_inline(item, by_name, keys) for item in recorded]
 
@@ -240,9 +250,11 @@ def shown(item: Recorded, keys: RunKeys) -> Recorded:
     """
     if not is_sealed(item):
         return item
-    if keys.get(item.stream) is None and item.stream in keys:
+    is_destroyed = item.stream in keys and keys[item.stream] is None
+    if is_destroyed:
         return _without_sealed(item)
-    inline = {name: value for name, value in item.data.items() if name != "blobs"}
+    inline = dict(item.data)
+    inline.pop("blobs", None)
     inline["sealed"] = [pair for pair in item.data["sealed"] if pair[1]]
     opened = dict(_inline(replace(item, data=inline), {}, keys))
     if "blobs" in item.data:
@@ -289,26 +301,29 @@ def _inline(
     data: dict[str, Any] = item.data
     if "blobs" not in data and "sealed" not in data:
         return data
-    copied = {*_BY_MEMBER, *_READABLE}
-    full: dict[str, Any] = {
-        key: dict(value) if key in copied and value else value
-        for key, value in data.items()
-    }
-    blobs = {
-        tuple(path): by_name[(item.stream, sha)]
-        for path, sha, _ in _references(item, keys)
-    }
+    full = _copied(data)
     full.pop("blobs", None)
+    references = _references(item, keys)
+    blobs = {tuple(path): by_name[(item.stream, sha)] for path, sha, _ in references}
     sealed = {tuple(path): text for path, text in full.pop("sealed", ())}
     key = _key_of(item, keys) if is_sealed(item) else None
     # What lies in something comes after it.
-    for path in sorted({**blobs, **sealed}, key=len):
+    for path in sorted(blobs | sealed, key=len):
         raw = blobs[path] if path in blobs else _bytes(item, sealed[path])
         if path in sealed:
             if key is None:
                 continue
             raw = key.decrypt(raw, *_place(item.type, data, path))
         _put(item, full, path, codec.decode(raw))
+    return full
+
+
+def _copied(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of an event, with objects of its own where payloads are put back into them."""
+    full = dict(data)
+    for name in (*_BY_MEMBER, *_READABLE):
+        if full.get(name):
+            full[name] = dict(full[name])
     return full
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -12,10 +13,14 @@ from executor.runs.codec import EncodedEvents, Limits, encode
 from executor.runs.repository import Session
 from openagents_json.work_index import DueKey, IndexChanges
 from openagents_json.workflow.core import commands as cmd
+from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.decide.decider import Decision, decision
 from openagents_json.workflow.core.decide.decision import RUN, ChildId
 from openagents_json.workflow.core.indexes.changes import changes
 from openagents_json.workflow.types import Json
+
+STANDING: Final = frozenset({ev.StepCompleted, ev.StepScheduled})
+"""What is decided alike whether other steps have been claimed meanwhile or not: the open ones are waited for anyhow."""
 
 
 class CommitContext(Struct, frozen=True, gc=False):
@@ -61,11 +66,16 @@ def build(
     Raises Rejected.
     """
     decided, encoded = decide_encoded(session, command, limits, child, now_ms=now_ms)
-    if not decided.events and not settle and not drop:
+    changes_nothing = not decided.events and not settle and not drop
+    if changes_nothing:
         return None
-    mode = "fact" if leases else ("new" if isinstance(command, cmd.StartRun) else "cas")
     signature = CommitContext(
-        mode, commit_id, actor, cause or session.commit, guard, wish
+        mode=_mode(command, leases),
+        commit_id=commit_id,
+        actor=actor,
+        cause=cause or session.commit,
+        guard=guard,
+        claim=wish,
     )
     return assemble(
         session,
@@ -76,6 +86,13 @@ def build(
         settle=settle or isinstance(command, cmd.Advance),
         drop=drop,
     )
+
+
+def _mode(command: cmd.Command, leases: Sequence[Lease]) -> str:
+    """Return what the script checks: the leases of facts, that there is no such run, or where its log ends."""
+    if leases:
+        return "fact"
+    return "new" if isinstance(command, cmd.StartRun) else "cas"
 
 
 def decide_encoded(
@@ -154,8 +171,18 @@ def assemble(
         ),
         definition=decided.state.definition if other_definition else "",
         last_fence=last_fence or None,
+        stands=_stands(session, decided, leases),
     )
-    return BuiltCommit(commit, decided, indexes, _opens(session, indexes))
+    return BuiltCommit(
+        commit=commit, decision=decided, changes=indexes, opens=_opens(session, indexes)
+    )
+
+
+def _stands(session: Session, decided: Decision, leases: Sequence[Lease]) -> bool:
+    """Tell whether a decision is the same behind claims that others may make meanwhile; else nobody can make any."""
+    if len(session.state.open_steps) <= len(leases):
+        return False
+    return all(type(event) in STANDING for event in decided.events)
 
 
 def _refuse(
@@ -167,27 +194,35 @@ def _refuse(
         "retryable": False,
     }
     key = error.step or RUN
-    if isinstance(command, cmd.StartRun) and (error.step is None or key in refused):
+    if isinstance(command, cmd.StartRun) and error.step is None:
         raise error
-    if isinstance(command, cmd.RecordOutcomes) and any(
-        x.step == key for x in command.outcomes
-    ):
-        return cmd.RecordOutcomes(
-            tuple(
-                cmd.Failed(x.step, x.attempt, described) if x.step == key else x
-                for x in command.outcomes
-            )
-        )
+    if isinstance(command, cmd.RecordOutcomes):
+        steps = {outcome.step for outcome in command.outcomes}
+        if key in steps:
+            return cmd.RecordOutcomes(_failed(command.outcomes, key, described))
     if key in refused:
         raise error
     refused[key] = described
     return command
 
 
+def _failed(
+    outcomes: Iterable[cmd.Outcome], step: str, error: Mapping[str, Json]
+) -> tuple[cmd.Outcome, ...]:
+    """Return outcomes with a failure in the place of those of one step."""
+    replaced: list[cmd.Outcome] = []
+    for outcome in outcomes:
+        if outcome.step == step:
+            outcome = cmd.Failed(step, outcome.attempt, error, outcome.usage)
+        replaced.append(outcome)
+    return tuple(replaced)
+
+
 def _opens(session: Session, indexes: IndexChanges) -> dict[str, int]:
     """Count the steps that may be claimed from now on, by queue."""
     queues = [step.queue for step in indexes.ready if not step.delay_ms]
-    if indexes.requeued or indexes.restored or indexes.resumed:
+    has_steps = indexes.requeued or indexes.restored or indexes.resumed
+    if has_steps:
         again = [step.step for step in indexes.requeued if not step.delay_ms]
         queues += [step.queue for step in indexes.restored if step.ready]
         queues += [session.plan.of(step).queue for step in (*again, *indexes.resumed)]

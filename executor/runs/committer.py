@@ -14,6 +14,7 @@ from executor.runs.codec import Limits
 from executor.runs.commit import BuiltCommit
 from executor.runs.idempotency import Request as Request
 from executor.runs.repository import Session, SessionCache
+from executor.runs.turns import Turns
 from executor.wakeup import Waker
 from openagents_json.catalog.definitions import Definitions
 from openagents_json.workflow.core import commands as cmd
@@ -65,6 +66,7 @@ class Committer:
         self.ringer = ringer
         self.commit_id = commit_id
         self.limits = limits
+        self.turns = Turns()
         self.expect: Callable[[str, int], None] = _nobody
         self.child_id = child_ids(store.partitions)
 
@@ -73,7 +75,9 @@ class Committer:
 
         Raises StoreUnavailable.
         """
-        return self.store.now_ms() if needs_time(session.plan, command) else 0
+        if needs_time(session.plan, command):
+            return self.store.now_ms()
+        return 0
 
     def offer(
         self, builts: Sequence[BuiltCommit], definitions: Stored = NOTHING
@@ -117,20 +121,29 @@ class Committer:
                 self.expect(session.run, timer.delay_ms)
         if reply.version == session.version:
             return session
-        state = evolve_all(
-            dated(built.decision.state, built.decision.events, reply.time_ms), started
-        )
+        events = built.decision.events
+        state = built.decision.state
+        between = reply.version - session.version - len(events) - len(started)
+        if built.commit.stands and between:
+            # Claims came before it: they are folded first, as they stand first on the log.
+            if len(reply.events) != between:
+                return self.sessions.load(session.run)
+            behind = self.sessions.extend(session.run, session, reply.events)
+            if not events:
+                # Without events there is no such commit on the log: it ends with the last of those claims.
+                return behind
+            state = evolve_all(behind.state, events)
+        decided = dated(state, events, reply.time_ms)
         after = Session(
-            session.run,
-            reply.version,
-            built.commit.commit_id,
-            state,
-            session.plan,
-            session.key,
+            run=session.run,
+            version=reply.version,
+            commit=built.commit.commit_id,
+            state=evolve_all(decided, started),
+            plan=session.plan,
+            key=session.key,
         )
-        if any(
-            isinstance(event, ev.RunRedacted) for event in built.decision.events
-        ):  # it holds what is no more
+        if any(isinstance(event, ev.RunRedacted) for event in events):
+            # The state holds what is no more.
             self.sessions.drop(session.run)
             return after
         if not session.version:

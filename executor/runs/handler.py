@@ -34,7 +34,9 @@ def _by(session: Session, plan: Plan | None, version: int | None = None) -> Sess
     if version is not None and session.version != version:
         what = f"the run has moved on to version {session.version}, and this was decided on version {version}"
         raise cmd.Rejected("moved_on", what, session.state.status)
-    return session if plan is None else replace(session, plan=plan)
+    if plan is None:
+        return session
+    return replace(session, plan=plan)
 
 
 def _wiping(built: BuiltCommit, kinds: Sequence[str]) -> BuiltCommit:
@@ -75,13 +77,15 @@ class Handler(Committer):
         wipe: Sequence[str] = (),
         commit_id: str = "",
         session: Session | None = None,
+        fresh: bool = False,
     ) -> Handled:
         """Carry out a command on a run, at no other `version` than the one that is given.
 
         `plan` is another one that the run goes by from then on. `guard` names a lease that must have run out; `settle`
         tells that the decision covers all that the state implies; `drop` are due members that are settled with it,
         whatever is decided; `wipe` are kinds of keys of the run that are deleted with it. A fixed `commit_id` makes the
-        command count once from the `session` on, which is what the caller knows of the run.
+        command count once from the `session` on, which is what the caller knows of the run; a `fresh` one is as the log
+        was a moment ago, so that it need not be read where nothing follows.
 
         Raises RunNotFound, Rejected and TooContended.
         """
@@ -90,7 +94,6 @@ class Handler(Committer):
         make = partial(
             build, actor=actor, cause=cause, guard=guard, settle=settle, drop=drop
         )
-        fresh = False
         for _ in range(TRIES):
             try:
                 planned = _by(session, plan, version)
@@ -111,7 +114,8 @@ class Handler(Committer):
             if built is None:
                 if fresh:
                     return Handled(session, changed=False)
-                session, fresh = self.sessions.load(run), True
+                session = self.sessions.load(run)
+                fresh = True
                 continue
             built = _wiping(built, wipe)
             reply = self.send([built], as_stored(plan) if plan else NOTHING)[0]

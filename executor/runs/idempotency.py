@@ -8,7 +8,7 @@ of an encrypted run nothing can be learned without its key. For which workflow a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,17 +69,15 @@ def conflict(
     `plan` is what the request comes to now. The same document is the same workflow, whatever its components have become
     since; a reference is answered by any version that it allows.
     """
-    run, hashes = begun.run, (plan.hash, begun.plan.hash)
-    asked_by, began_by = caller_of(request.caller), caller_of(begun.caller)
-    if asked_by and began_by and asked_by != began_by:
-        return KeyConflict(
-            run, "another caller"
-        )  # what else differs is not for this one to know
+    run = begun.run
+    hashes = (plan.hash, begun.plan.hash)
+    if _are_others(request.caller, begun.caller):
+        # What else differs is not for this one to know.
+        return KeyConflict(run, "another caller")
     if not _same_workflow(request, plan, begun.plan):
         versions = f"{begun.plan.id}@{begun.plan.version}, definition {begun.plan.hash[:_DIGITS]}"
-        return KeyConflict(
-            run, f"another workflow ({versions}, not {plan.hash[:_DIGITS]})", *hashes
-        )
+        difference = f"another workflow ({versions}, not {plan.hash[:_DIGITS]})"
+        return KeyConflict(run, difference, *hashes)
     if begun.inputs is None:
         return None
     try:
@@ -87,11 +85,20 @@ def conflict(
     except InvalidInputs:
         return KeyConflict(run, "other inputs", *hashes)
     names = differing(inputs, begun.inputs)
-    return (
-        KeyConflict(run, f"other inputs ({', '.join(map(repr, names[:5]))})", *hashes)
-        if names
-        else None
-    )
+    if names:
+        return KeyConflict(run, _other_inputs(names), *hashes)
+    return None
+
+
+def _are_others(actor: str, began_by: str) -> bool:
+    """Tell whether two actors name callers, and not the same one."""
+    callers = {caller_of(actor), caller_of(began_by)}
+    return len(callers - {""}) > 1
+
+
+def _other_inputs(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:5]))
+    return f"other inputs ({shown})"
 
 
 def _same_workflow(request: Request, plan: Plan, begun: Plan) -> bool:
@@ -99,12 +106,10 @@ def _same_workflow(request: Request, plan: Plan, begun: Plan) -> bool:
         return True
     if not request.reference or plan.version == begun.version:
         return False
-    asked_for = request.reference.partition("@")[2]
-    return (
-        not asked_for
-        or not is_range(asked_for)
-        or highest(asked_for, [begun.version]) is not None
-    )
+    _, _, asked_for = request.reference.partition("@")
+    if not asked_for or not is_range(asked_for):
+        return True
+    return highest(asked_for, [begun.version]) is not None
 
 
 def _document_hash(plan: Plan) -> str:
@@ -115,15 +120,12 @@ def fork_conflict(
     run: str, asked: Mapping[str, Json], caller: str, begun: Mapping[str, Json], by: str
 ) -> KeyConflict | None:
     """Return why a fork is another one than what its key began, by the inputs of each and who asks."""
-    asked_by, began_by = caller_of(caller), caller_of(by)
-    if asked_by and began_by and asked_by != began_by:
+    if _are_others(caller, by):
         return KeyConflict(run, "another caller")
     names = differing(asked, begun)
-    return (
-        KeyConflict(run, f"other inputs ({', '.join(map(repr, names[:5]))})")
-        if names
-        else None
-    )
+    if names:
+        return KeyConflict(run, _other_inputs(names))
+    return None
 
 
 def refuse_other_signal(
@@ -133,12 +135,9 @@ def refuse_other_signal(
 
     Raises KeyConflict.
     """
-    stored = [
-        item
-        for item in store.read([(run, 0)])[0]
-        if item.type == ev.SignalReceived.__name__
-    ]
-    sent = [item for item in stored if item.data.get("signal") == asked.id]
+    [history] = store.read([(run, 0)])
+    signals = [item for item in history if item.type == ev.SignalReceived.__name__]
+    sent = [item for item in signals if item.data.get("signal") == asked.id]
     for item, event in zip(sent, payloads.decode(sent), strict=True):
         another = signal_conflict(run, asked, caller, event, item.actor)
         if another is not None:
@@ -149,8 +148,7 @@ def signal_conflict(
     run: str, asked: cmd.SendSignal, caller: str, sent: ev.Event, by: str
 ) -> KeyConflict | None:
     """Return why a signal is another one than what its key has sent."""
-    asked_by, sent_by = caller_of(caller), caller_of(by)
-    if asked_by and sent_by and asked_by != sent_by:
+    if _are_others(caller, by):
         return KeyConflict(run, "another caller", what="a signal to")
     if not isinstance(sent, ev.SignalReceived):
         return None
@@ -164,12 +162,13 @@ def signal_conflict(
 def differing(one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:
     """Return the names of the members that are not equal as JSON; 1 and 1.0 are."""
     names = dict.fromkeys((*one, *other))
-    return [
-        name
-        for name in names
-        if (name in one) != (name in other)
-        or not same_json(one.get(name), other.get(name))
-    ]
+    return [name for name in names if not _same_member(one, other, name)]
+
+
+def _same_member(one: Mapping[str, Json], other: Mapping[str, Json], name: str) -> bool:
+    if name not in one or name not in other:
+        return False
+    return same_json(one[name], other[name])
 
 
 def same_json(one: Json, other: Json) -> bool:
@@ -182,6 +181,6 @@ def _whole(value: Any) -> Any:
         return int(value)
     if isinstance(value, Mapping):
         return {name: _whole(member) for name, member in value.items()}
-    return (
-        [_whole(item) for item in value] if isinstance(value, list | tuple) else value
-    )
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    return value

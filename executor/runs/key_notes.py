@@ -91,11 +91,9 @@ class KeyNotes:
         [reply] = self._store.write(
             [KeyNote(note.key, note.text(), instead_of=other.text)]
         )
-        return (
-            self._standing(note, reply)
-            if isinstance(reply, EventStoreError)
-            else _of_another(note, _read(reply))
-        )
+        if isinstance(reply, EventStoreError):
+            return self._standing(note, reply)
+        return _of_another(note, _read(reply))
 
     def _is_void(self, other: Standing) -> bool:
         """Tell whether no run is behind a note, nor will be; not while nobody can tell."""
@@ -103,13 +101,17 @@ class KeyNotes:
             status, is_archived = self._store.whereabouts(other.run)
             if is_archived:
                 return False
-            return self._never_began(other.run) if status else other.age_ms >= BEGINS_MS
+            if status:
+                return self._never_began(other.run)
+            return other.age_ms >= BEGINS_MS
         except EventStoreError:
             return False
 
 
 def _of_another(note: Note, other: Standing | None) -> Standing | None:
-    return None if other is None or other.workflow == note.workflow else other
+    if other is None or other.workflow == note.workflow:
+        return None
+    return other
 
 
 def _read(kept: KeptNote | None) -> Standing | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from eventstore.event import Recorded
 from eventstore.redis.driver.forking import ForkSafeLock
@@ -12,6 +13,9 @@ from eventstore.redis.run_keys import KeyStore
 from executor.encryption import KEY_BYTES, VARIABLE, MasterKeys, RunKey, wrapped_by
 from executor.errors import DamagedPayload, EncryptionError, InvalidKey, RunSealed
 from executor.runs.codec import Fetch, filled
+
+PAGE: Final = 200
+"""How many keys are read in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,9 @@ class Keyring:
 
     def fresh(self, run: str) -> RunKey | None:
         """Make the key of a run that is about to begin; None when runs are not encrypted here."""
-        return self._masters.fresh(run) if self.ids else None
+        if self.ids:
+            return self._masters.fresh(run)
+        return None
 
     def keep(self, key: RunKey | None) -> None:
         """Remember a key."""
@@ -86,10 +92,8 @@ class Keyring:
 
         Raises EncryptionError.
         """
-        return {
-            run: self.unwrapped(run, record)
-            for run, record in zip(runs, self._store.get(runs), strict=True)
-        }
+        records = zip(runs, self._store.get(runs), strict=True)
+        return {run: self.unwrapped(run, record) for run, record in records}
 
     def prepare(self, runs: Sequence[str]) -> None:
         """Read the keys of runs that are not remembered; one that cannot be read is told when it is needed."""
@@ -108,7 +112,9 @@ class Keyring:
         Raises EncryptionError.
         """
         key = self.read([run])[run]
-        return None if key is None else key.secret
+        if key is None:
+            return None
+        return key.secret
 
     def check_key(
         self, run: str, key: bytes, recorded: Sequence[Recorded], fetch: Fetch
@@ -120,36 +126,28 @@ class Keyring:
         try:
             filled(recorded, fetch, {run: self._masters.held(run, key)})
         except DamagedPayload as error:
-            raise InvalidKey(
-                f"the key of run {run}", "is another one: it does not open the run"
-            ) from error
+            fault = "is another one: it does not open the run"
+            raise InvalidKey(f"the key of run {run}", fault) from error
 
     def adopt_key(self, run: str, key: bytes, *, replace: bool = False) -> None:
         """Keep the data key of a run that comes from elsewhere, wrapped by the first master key.
 
         Raises InvalidKey when there is another one that is not to be replaced, or no master key.
         """
+        name = f"the key of run {run}"
         if not self.ids:
-            raise InvalidKey(
-                f"the key of run {run}", "cannot be kept without a master key"
-            )
+            raise InvalidKey(name, "cannot be kept without a master key")
         if len(key) != KEY_BYTES:
-            raise InvalidKey(
-                f"the key of run {run}", f"has {len(key)} bytes instead of {KEY_BYTES}"
-            )
+            raise InvalidKey(name, f"has {len(key)} bytes instead of {KEY_BYTES}")
         wrapped = self._masters.adopted(run, key).wrapped
+        # What is stored stays, unless it is to be replaced; then only what was seen here gives way.
         record = self._store.add(run, wrapped)
-        if (
-            replace
-            and record != wrapped.encode()
-            and self._store.swap(run, record, wrapped)
-        ):
+        is_other = record != wrapped.encode()
+        if replace and is_other and self._store.swap(run, record, wrapped):
             record = wrapped.encode()
         stored = self._masters.unwrap(run, record)
         if stored.secret != key:
-            raise InvalidKey(
-                f"the key of run {run}", "is not the one that the store has"
-            )
+            raise InvalidKey(name, "is not the one that the store has")
         self.keep(stored)
 
     def rotate(self) -> Rotation:
@@ -158,28 +156,35 @@ class Keyring:
         Raises InvalidKey when there is no master key.
         """
         if not self.ids:
-            raise InvalidKey(
-                "the master key",
-                f"is missing: set {VARIABLE}, the new key first, then the old ones",
-            )
+            fault = f"is missing: set {VARIABLE}, the new key first, then the old ones"
+            raise InvalidKey("the master key", fault)
         rewrapped = already = 0
         unreadable: dict[str, str] = {}
-        runs = list(self._store.runs())
-        for start in range(0, len(runs), 200):
-            some = runs[start : start + 200]
-            for run, record in zip(some, self._store.get(some), strict=True):
-                if record is None:  # shredded meanwhile
-                    continue
-                if wrapped_by(record) == self._masters.first:
-                    already += 1
-                    continue
-                try:
-                    wrapped = self._masters.wrap(
-                        run, self._masters.unwrap(run, record).secret
-                    )
-                    rewrapped += self._store.swap(run, record, wrapped)
-                except RunSealed as error:
-                    unreadable[run] = error.key_id
-                except EncryptionError:
-                    unreadable[run] = ""
+        for run, record in self._records():
+            if wrapped_by(record) == self._masters.first:
+                already += 1
+                continue
+            try:
+                rewrapped += self._rewrap(run, record)
+            except RunSealed as error:
+                unreadable[run] = error.key_id
+            except EncryptionError:
+                unreadable[run] = ""
         return Rotation(rewrapped, already, unreadable)
+
+    def _records(self) -> Iterator[tuple[str, bytes]]:
+        """Return the stored keys of all runs, but for those that are shredded meanwhile."""
+        runs = list(self._store.runs())
+        for start in range(0, len(runs), PAGE):
+            page = runs[start : start + PAGE]
+            for run, record in zip(page, self._store.get(page), strict=True):
+                if record is not None:
+                    yield run, record
+
+    def _rewrap(self, run: str, record: bytes) -> bool:
+        """Wrap a run key with the first master key; False when somebody was faster.
+
+        Raises EncryptionError.
+        """
+        secret = self._masters.unwrap(run, record).secret
+        return self._store.swap(run, record, self._masters.wrap(run, secret))

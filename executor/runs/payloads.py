@@ -13,6 +13,7 @@ from executor.runs.codec import RunKeys, decode_all, filled, is_sealed, shown
 from executor.runs.keyring import Keyring
 from openagents_json.workflow.core import events as ev
 
+_REDACTED = ev.RunRedacted.__name__
 SHREDDED = "shredded"
 """How RunRedacted says that the key of the run was destroyed."""
 
@@ -77,7 +78,8 @@ class Payloads:
 
         Raises UnknownEvent, EncryptionError and EventStoreError.
         """
-        if not any(is_sealed(item) for item in tail):
+        is_plain = not any(is_sealed(item) for item in tail)
+        if is_plain:
             return decode_all(tail, self.fetch), key
         last_key = key or self.keyring.known(run)
         if last_key is not None and not is_shredded(tail):
@@ -89,27 +91,33 @@ class Payloads:
         return decode_all(tail, self.fetch, keys), keys[run]
 
     def _keys_of(self, recorded: Sequence[Recorded]) -> RunKeys:
-        sealed = dict.fromkeys(item.stream for item in recorded if is_sealed(item))
+        sealed = _streams(filter(is_sealed, recorded))
         if not sealed:
             return {}
-        gone = {
-            item.stream
-            for item in recorded
-            if item.stream in sealed and is_shredded([item])
-        }
+        gone = _streams(filter(_shreds, recorded)).keys() & sealed.keys()
         for run in gone:
             self.keyring.forget(run)
         keys = self.keyring.read([run for run in sealed if run not in gone])
-        lost = [run for run, key in keys.items() if key is None]
-        for run in lost:  # shredded after its end, so that is keys from there
-            if not any(map(is_shredded, self._store.backwards(run))):
+        missing = [run for run, key in keys.items() if key is None]
+        for run in missing:
+            if not self._was_shredded(run):
                 raise KeyMissing(run)
         return keys | dict.fromkeys(gone)
+
+    def _was_shredded(self, run: str) -> bool:
+        """Tell whether a run says that its key was destroyed; it says so after its end, so it is read from there."""
+        return any(map(is_shredded, self._store.backwards(run)))
+
+
+def _streams(recorded: Iterable[Recorded]) -> dict[str, None]:
+    """Return the runs of events, in their order."""
+    return dict.fromkeys([item.stream for item in recorded])
 
 
 def is_shredded(recorded: Sequence[Recorded]) -> bool:
     """Tell whether events say that the key of their run was destroyed."""
-    return any(
-        item.type == ev.RunRedacted.__name__ and item.data.get("how") == SHREDDED
-        for item in recorded
-    )
+    return any(map(_shreds, recorded))
+
+
+def _shreds(item: Recorded) -> bool:
+    return item.type == _REDACTED and item.data.get("how") == SHREDDED

@@ -14,7 +14,8 @@ LIMIT_ERROR: Final = "ConcurrencyLimit"
 
 def refusal(state: st.RunState) -> Mapping[str, Json] | None:
     """Return the error of a run that was never let in, None of one that was, however it ended."""
-    if state.status != st.FAILED or not state.queue or state.steps:
+    was_admitted = state.status != st.FAILED or not state.queue or state.steps
+    if was_admitted:
         return None
     error = state.error or {}
     return error if error.get("type") == LIMIT_ERROR else None

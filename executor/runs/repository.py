@@ -58,12 +58,12 @@ class Session(Struct, frozen=True, gc=False):
     ) -> Session:
         """Return the session after more events."""
         return Session(
-            self.run,
-            version,
-            commit,
-            evolve_all(self.state, happened),
-            self.plan,
-            self.key,
+            run=self.run,
+            version=version,
+            commit=commit,
+            state=evolve_all(self.state, happened),
+            plan=self.plan,
+            key=self.key,
         )
 
 
@@ -131,24 +131,29 @@ class SessionCache:
 
         Raises RunNotFound and BrokenHistory.
         """
-        cached = {
-            run: session for run in runs if (session := self.get(run)) is not None
-        }
-        sessions = {}
-        if cached:
-            tails = self._store.read(
-                [(run, session.version - 1) for run, session in cached.items()]
-            )
-            sessions = {
-                run: self.extend(run, cached[run], tail)
-                for run, tail in zip(cached, tails, strict=True)
-            }
-        fresh = [run for run in runs if run not in cached]
+        sessions = self._followed(runs)
+        fresh = [run for run in runs if run not in sessions]
         begun = self._store.begin_reading(fresh, LONG, keys=bool(self.keyring.ids))
         for run, (record, snapshot, first) in zip(fresh, begun, strict=True):
             key = self.keyring.unwrapped(run, record) if record is not None else None
             sessions[run] = self._read(run, snapshot, first, key)
         return [sessions[run] for run in runs]
+
+    def _followed(self, runs: Iterable[str]) -> dict[str, Session]:
+        """Return the runs that are cached, up to their present ends."""
+        cached: dict[str, Session] = {}
+        for run in runs:
+            session = self.get(run)
+            if session is not None:
+                cached[run] = session
+        if not cached:
+            return {}
+        # From the last event of each on, which shows whether the log still has it.
+        ends = [(run, session.version - 1) for run, session in cached.items()]
+        sessions = {}
+        for run, tail in zip(cached, self._store.read(ends), strict=True):
+            sessions[run] = self.extend(run, cached[run], tail)
+        return sessions
 
     def _read(
         self,
@@ -162,9 +167,8 @@ class SessionCache:
             return self.extend(run, None, first)
         thawed = self._thawed(run, snapshot, key) if snapshot is not None else None
         session = thawed or self.extend(run, None, first)
-        session = self.extend(
-            run, session, self._store.read([(run, session.version - 1)])[0]
-        )
+        [tail] = self._store.read([(run, session.version - 1)])
+        session = self.extend(run, session, tail)
         if self._is_due(snapshot, thawed, session):
             self._freeze(session)
         return session
@@ -183,38 +187,37 @@ class SessionCache:
         Whether it holds, `extend` finds out.
         """
         try:
-            plain = (
-                self._seals.opened(run, snapshot)
-                if key is None
-                else key.decrypt(snapshot, SNAPSHOT)
-            )
-            if (
-                plain is None
-            ):  # another process has kept it, or somebody has put it there
+            plain = self._plain_snapshot(run, snapshot, key)
+            if plain is None:
                 return None
             form, version, commit, data = codec.decode(zlib.decompress(plain))
-            state = load(data) if form == FORMAT else None
+            if form != FORMAT:
+                return None
+            state = load(data)
         except (DamagedPayload, zlib.error, ValueError, TypeError) as error:
-            log.warning(
-                "run %s: its snapshot cannot be read, its log is folded instead: %s",
-                run,
-                error,
-            )
+            fault = "run %s: its snapshot cannot be read, its log is folded instead: %s"
+            log.warning(fault, run, error)
             return None
-        if state is None:
-            return None
+        plan = self._definitions.plan(state.definition)
         return Session(
-            run, version, commit, state, self._definitions.plan(state.definition), key
+            run=run, version=version, commit=commit, state=state, plan=plan, key=key
         )
+
+    def _plain_snapshot(
+        self, run: str, snapshot: bytes, key: RunKey | None
+    ) -> bytes | None:
+        """Return what a snapshot holds, None for one that another process has kept, or somebody has put there."""
+        if key is None:
+            return self._seals.opened(run, snapshot)
+        return key.decrypt(snapshot, SNAPSHOT)
 
     def _freeze(self, session: Session) -> None:
         """Keep the state of a long run beside its log, so that the next one to load it need not fold it all."""
-        plain, key = packed(session.version, session.commit, session.state), session.key
-        snapshot = (
-            self._seals.sealed(session.run, plain)
-            if key is None
-            else key.encrypt(plain, SNAPSHOT)
-        )
+        plain = packed(session.version, session.commit, session.state)
+        if session.key is None:
+            snapshot = self._seals.sealed(session.run, plain)
+        else:
+            snapshot = session.key.encrypt(plain, SNAPSHOT)
         self._store.put_snapshot(session.run, session.commit, snapshot, KEEP_SECONDS)
 
     def follow(
@@ -241,30 +244,39 @@ class SessionCache:
         or nothing is left, the log has lost its tail, and the run is read again; so it is when payloads were erased
         that the session still holds. Raises RunNotFound, BrokenHistory and EncryptionError.
         """
-        if session is not None:
-            if not tail or any(_is_other(x, session) for x in tail):
-                self.drop(run)
-                return self.extend(run, None, self._store.read([(run, 0)])[0])
-            tail = [item for item in tail if item.version > session.version]
-            if not tail:
-                return session
-            if any(
-                item.type == REDACTED for item in tail
-            ):  # what was folded before is not on the log any more
-                return self.extend(run, None, self._store.read([(run, 0)])[0])
-        elif not tail:
-            raise RunNotFound(run)
-        version = session.version if session else 0
-        for item in tail:
-            version += 1
-            if item.version != version:
-                raise BrokenHistory(run, version, item.version)
-        happened, key = self.payloads.opened(
-            run, tail, session.key if session else None
-        )
         if session is None:
-            session = self._first(run, happened, key)
-        session = self._as_pinned(session.folded(happened, version, tail[-1].commit))
+            return self._folded(run, tail)
+        has_nothing_new = not tail or any(_is_other(item, session) for item in tail)
+        if has_nothing_new:
+            self.drop(run)
+            return self._folded(run, self._store.read([(run, 0)])[0])
+        tail = [item for item in tail if item.version > session.version]
+        if not tail:
+            return session
+        is_redacted = any(item.type == REDACTED for item in tail)
+        if is_redacted:
+            # What was folded before is not on the log any more.
+            return self._folded(run, self._store.read([(run, 0)])[0])
+        _check_versions(run, session.version, tail)
+        happened, _ = self.payloads.opened(run, tail, session.key)
+        return self._remembered(session, happened, tail[-1])
+
+    def _folded(self, run: str, history: Sequence[Recorded]) -> Session:
+        """Fold a run from its first event on, and remember the result.
+
+        Raises RunNotFound, BrokenHistory and EncryptionError.
+        """
+        if not history:
+            raise RunNotFound(run)
+        _check_versions(run, 0, history)
+        happened, key = self.payloads.opened(run, history, None)
+        return self._remembered(self._first(run, happened, key), happened, history[-1])
+
+    def _remembered(
+        self, before: Session, happened: Iterable[ev.Event], last: Recorded
+    ) -> Session:
+        folded = before.folded(happened, last.version, last.commit)
+        session = self._as_pinned(folded)
         self.put(session)
         return session
 
@@ -281,9 +293,18 @@ class SessionCache:
         begin = happened[0]
         if not isinstance(begin, ev.RunStarted):
             raise BrokenHistory(run, 1, 1)
+        plan = self._definitions.plan(begin.definition)
         return Session(
-            run, 0, "", initial(), self._definitions.plan(begin.definition), key
+            run=run, version=0, commit="", state=initial(), plan=plan, key=key
         )
+
+
+def _check_versions(run: str, version: int, tail: Sequence[Recorded]) -> None:
+    """Refuse events that do not follow each other behind a version; raises BrokenHistory."""
+    for item in tail:
+        version += 1
+        if item.version != version:
+            raise BrokenHistory(run, version, item.version)
 
 
 def _is_other(item: Recorded, session: Session) -> bool:

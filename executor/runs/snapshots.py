@@ -38,7 +38,8 @@ class SnapshotSeals:
 
     def opened(self, run: str, raw: bytes) -> bytes | None:
         """Return a snapshot without its seal, None when none of the secrets has made that for this run."""
-        data, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
+        data = raw[:-_SEAL_BYTES]
+        seal = raw[-_SEAL_BYTES:]
         is_believed = any(
             hmac.compare_digest(seal, self._seal(key, run, data)) for key in self._keys
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from eventstore.redis.coordination.members import Directory
-from eventstore.run_model import ClaimReply
+from eventstore.run_model import Ability, ClaimReply
 from eventstore.runs import RunStore
 from openagents_json.catalog.registry import Registry
 from openagents_json.workflow.component_spec import ComponentSpec
@@ -32,11 +32,15 @@ class Runnable(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash of what can be run: equal where the same components have the same versions."""
+        """Return a hash of what can be run: equal where the same components have the same versions and builds."""
         ...
 
     def can_run(self, reference: str) -> bool:
         """Tell whether a component, as documents name it, can be run here."""
+        ...
+
+    def build(self, reference: str) -> str:
+        """Return the build of a component that can be run here, "" where nobody knows it."""
         ...
 
     def runnable(self) -> list[str]:
@@ -57,9 +61,12 @@ class Abilities:
         """Return the hash that claims carry."""
         return self._components.fingerprint
 
-    def can(self, reference: str) -> bool:
-        """Tell whether a component, as a document names it, can be run here."""
-        return not reference or self._components.can_run(reference)
+    def can(self, reference: str) -> Ability:
+        """Tell whether a component, as a document names it, can be run here, and of which build it is then."""
+        if not reference:
+            return True
+        can_run = self._components.can_run(reference)
+        return can_run and (self._components.build(reference) or True)
 
     def answer(self, replies: Sequence[ClaimReply]) -> None:
         """Tell the store what it does not know yet about this process."""
@@ -68,7 +75,7 @@ class Abilities:
                 able = {name: self.can(name) for name in reply.unknown}
                 self._store.tell(reply.partition, self.having, able)
 
-    def introduction(self, partition: int) -> dict[str, bool]:
+    def introduction(self, partition: int) -> dict[str, Ability]:
         """Return what the first claim in a partition tells of this process: its plain names, unless they are many.
 
         Should it be lost, and where nothing is told, the store asks for those that it has steps of.
@@ -77,6 +84,20 @@ class Abilities:
         if here in self._introduced:
             return {}
         self._introduced.add(here)
+        return self._plain_names()
+
+    def introduction_anywhere(self) -> dict[str, Ability]:
+        """Return the same for a claim that may be in any partition, until this process has been in all of them."""
+        having = self.having
+        # A copy: other threads add to it meanwhile.
+        met = [where for where, told in list(self._introduced) if told == having]
+        return {} if len(met) >= self._store.partitions else self._plain_names()
+
+    def introduced(self, partition: int) -> None:
+        """Note that a claim in a partition has told of this process."""
+        self._introduced.add((partition, self.having))
+
+    def _plain_names(self) -> dict[str, Ability]:
         names = {name.partition("@")[0] for name in self._components.runnable()}
         if len(names) > INTRODUCED:
             return {}

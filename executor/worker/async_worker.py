@@ -13,12 +13,14 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
-from eventstore.run_model import Lease
+from eventstore.redis.driver.outages import level_of
+from eventstore.run_model import ClaimReply, Lease
 from executor.attempts.execution import STOPPING, Execution
 from executor.attempts.jobs import Finished, Job, unbegun
+from executor.attempts.log_fields import named
 from executor.attempts.outcome_commits import Wish
 from executor.worker.runtime import Runtime
-from executor.worker.shared_loop import SharedLoop
+from executor.worker.shared_loop import SharedLoop, close_on, run_until_ended
 from openagents_json.components.errors import describe_error
 from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import commands as cmd
@@ -55,7 +57,10 @@ class AsyncLane:
         self._jobs: dict[Lease, Job] = {}
         self._threads = [
             threading.Thread(
-                target=self._run_loop, name=f"openagents-loop-{queue_name}", daemon=True
+                target=run_until_ended,
+                args=(self._loop, queue_name),
+                name=f"openagents-loop-{queue_name}",
+                daemon=True,
             ),
             threading.Thread(
                 target=self._claim_loop,
@@ -96,20 +101,10 @@ class AsyncLane:
             self._room.wait_for(lambda: self._running == 0, grace_seconds)
         self._finished.put(None)
         self._threads[2].join()
+        close_on(self._loop, self._execution.registry.agents.close_on_loop)
         self._loop.call_soon_threadsafe(self._loop.end)
         self._threads[0].join()
         self._loop.dispose()
-
-    def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        while not self._loop.ended:
-            try:
-                self._loop.run_forever()
-            except BaseException:  # a task of a component's own wanted to end the process; the others go on
-                log.exception(
-                    "the event loop of %s goes on: something on it wanted to end the process",
-                    self._queue,
-                )
 
     # -- claiming ----------------------------------------------------------------------------------------
 
@@ -125,8 +120,11 @@ class AsyncLane:
                 if self._stop.is_set():
                     return
                 if isinstance(error, OpenAgentsError):
-                    log.warning(
-                        "no steps could be claimed for %s: %s", self._queue, error
+                    log.log(
+                        level_of(error),
+                        "no steps could be claimed for %s: %s",
+                        self._queue,
+                        error,
                     )
                 else:  # a defect met in one run must not end the work on all others
                     log.exception(
@@ -138,8 +136,7 @@ class AsyncLane:
         bell = self._runtime.ringer.bell
         partitions = bell.take(self._queue, self._name, LINGER_MS + 200, 16)
         if not partitions:
-            heard = bell.listen(self._queue, LINGER_MS)
-            partitions = [] if heard is None else [heard]
+            partitions = self._listen()
         while partitions and not self._stop.is_set():
             room = self._limit - self._running
             if room <= 0:
@@ -147,18 +144,31 @@ class AsyncLane:
                 return
             partitions = self._claim_in(partitions, room)
 
+    def _listen(self) -> list[int]:
+        """Sleep until there is work, and begin what is claimed with the wake-up; gives where to look for more."""
+        # It counts as awake by now, and is told to stop before it is taken down: it takes nothing that is given back.
+        if self._stop.is_set():
+            return []
+        room = max(1, min(200, self._limit - self._running))
+        heard = self._runtime.listen(self._queue, room, self._name, LINGER_MS)
+        partitions = [] if heard.partition is None else [heard.partition]
+        if heard.reply is not None:
+            partitions += self._begin([heard.reply])
+        return partitions
+
     def _claim_in(self, partitions: Sequence[int], room: int) -> list[int]:
         taken = partitions[:room]
         each = min(200, max(1, room // len(taken)))
+        replies = self._runtime.claim(self._queue, taken, each, self._name)
+        return [*self._begin(replies), *partitions[room:]]
+
+    def _begin(self, replies: Sequence[ClaimReply]) -> list[int]:
+        """Begin what was claimed; gives the partitions that have more."""
         runtime = self._runtime
-        replies = runtime.claim(self._queue, taken, each, self._name)
-        self._submit(
-            runtime.jobs(self._queue, [c for reply in replies for c in reply.claimed])
-        )
+        claimed = [claim for reply in replies for claim in reply.claimed]
+        self._submit(runtime.jobs(self._queue, claimed))
         runtime.leave_to_others(self._queue, replies)
-        return [
-            reply.partition for reply in replies if reply.left or reply.unknown
-        ] + list(partitions[room:])
+        return [reply.partition for reply in replies if reply.left or reply.unknown]
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -201,6 +211,7 @@ class AsyncLane:
                 "run %s: step %s met a defect of the engine",
                 job.lease.run,
                 job.lease.step,
+                extra=named(job.lease),
             )
             outcome = cmd.Failed(
                 job.lease.step, job.lease.attempt, describe_error(error)

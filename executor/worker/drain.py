@@ -10,25 +10,31 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import structs
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import ClaimReply, Lease
+from eventstore.run_model import ClaimReply, Lease, build_in
 from executor.attempts.durations import DurationAverages
 from executor.attempts.group_commit import Batch
-from executor.attempts.jobs import REPEATABLE, Finished, Job, unbegun
+from executor.attempts.jobs import ONCE, REPEATABLE, Finished, Job, unbegun
+from executor.attempts.log_fields import named
 from executor.attempts.outcome_commits import RecordedOutcomes, Wish
 from executor.attempts.recorder import Recorder
 from executor.clock import Clock
 from executor.runs.repository import Session
+from executor.worker.drain_settings import DrainSettings
 from executor.worker.hints import Hints
 from executor.worker.runtime import Runtime
 from openagents_json.components.errors import describe_error
 from openagents_json.workflow.core import commands as cmd
 
 log = logging.getLogger(__name__)
+
+CLAIMED_AT_ONCE = 8
+"""In so many partitions at most a drain claims at a time: commits to runs of one partition share a call."""
 
 LONG_MS = 25.0
 """A step that runs this long lets go of what waits with it."""
@@ -39,16 +45,12 @@ FLUSH_MS = 4.0
 LOOK_MS = 50.0
 """How often a drain that always has work looks at the bell."""
 
+SHORT_MS = 0.1
+"""Of steps as short as that, one drain does those of a run sooner than several: each would have to read what the others
+write, and to decide behind them."""
 
-@dataclass(frozen=True, slots=True)
-class DrainSettings:
-    """`budget_ms` 0 means until stopped; `linger_ms` is how long an idle drain waits before it ends."""
-
-    queue: str
-    budget_ms: int = 10_000
-    linger_ms: int = 1_000
-    batch: int = 32
-    forever: bool = False
+MANY = 16
+"""So many steps of one run, taken at a time, show that the run is wide."""
 
 
 class Drain:
@@ -73,7 +75,9 @@ class Drain:
         self._done: list[Finished] = []
         self._first_done = 0.0
         self._running_since = 0.0
-        self._hints = Hints(runtime.ringer, settings.queue, name, settings.linger_ms)
+        self._hints = Hints(
+            runtime.ringer, settings.queue, name, settings.linger_ms, self._listen
+        )
         self._taken: dict[Lease, None] = {}
         self._stop = threading.Event()
 
@@ -115,12 +119,11 @@ class Drain:
         while True:
             job = self._next(until)
             if job is None:
-                if not self._flush():
+                is_time = self._clock.steady_ms() > until
+                keep = is_time and self._settings.takes_one
+                if not self._flush(keep=keep) or is_time:
                     return count
-                if self._clock.steady_ms() > until:
-                    return count
-                continue
-            if job.alone:
+            elif job.alone or self._settings.takes_one:
                 self._finish(Finished(job, self._run_one(job)))
                 count += 1
             else:
@@ -132,11 +135,10 @@ class Drain:
             if not self._jobs:
                 return None
             job = self._jobs[0]
+            if not self._done:
+                return self._start()
             alone = self._alone(job)
-            if not (
-                self._done
-                and (alone or self._clock.steady_ms() - self._first_done > FLUSH_MS)
-            ):
+            if not alone and self._clock.steady_ms() - self._first_done <= FLUSH_MS:
                 return self._start()
         # Only a step that may take long must not have more steps of ours behind it. Between short ones, what outcomes
         # lead to is claimed with them, or each would be told of, looked for and claimed by itself; when it is time to
@@ -160,7 +162,7 @@ class Drain:
     def _run_one(self, job: Job) -> cmd.Outcome:
         if self._pace.expected_ms(job.component) > LONG_MS:
             self._busy()
-        if not self._runtime.keeper.begin([job])[0]:
+        if job.step.effect == ONCE and not self._runtime.keeper.begin([job])[0]:
             return unbegun(job)
         begun = self._clock.steady_ms()
         try:
@@ -170,6 +172,7 @@ class Drain:
                 "run %s: step %s met a defect of the engine",
                 job.lease.run,
                 job.lease.step,
+                extra=named(job.lease),
             )
             outcome = cmd.Failed(
                 job.lease.step, job.lease.attempt, describe_error(error)
@@ -217,12 +220,10 @@ class Drain:
         if self._stop.is_set() or held is None or held.over or held.token.cancelled:
             return None
         following = batch.following(self._settings.queue, self._clock.steady_ms())
-        return (
-            following
-            if following is not None
-            and self._runtime.abilities.can(following.component)
-            else None
-        )
+        if following is None:
+            return None
+        can = self._runtime.abilities.can(following.component)
+        return structs.replace(following, build=build_in(can)) if can else None
 
     def _finish(self, item: Finished) -> None:
         with self._lock:
@@ -244,14 +245,19 @@ class Drain:
         room = self._room()
         if keep or self._stop.is_set() or (room <= 0 and self._jobs):
             return Wish(self._settings.queue, 0)
-        runs = len({x.job.lease.run for x in done})
-        each = max(1, room // max(1, runs))
-        return Wish(self._settings.queue, each)
+        runs = {x.job.lease.run for x in done}
+        each = max(1, room // max(1, len(runs)))
+        return Wish(self._settings.queue, each, self._keeps(runs))
+
+    def _keeps(self, runs: Collection[str]) -> bool:
+        """Tell whether this drain keeps what is left of a run, and does not tell others of it."""
+        return len(runs) == 1 and self._pace.all_within(SHORT_MS)
 
     def _room(self) -> int:
         return self._pace.batch(self._settings.batch) - len(self._jobs)
 
     def _take_in(self, flushed: RecordedOutcomes, done: Sequence[Finished]) -> None:
+        self._hints.keep(flushed.left)
         self._accept(flushed.jobs)
         self._let_go_of(done)
         self._runtime.ignored(flushed.refused)
@@ -262,7 +268,7 @@ class Drain:
             self._runtime.keeper.hold(job)
         with self._lock:
             self._jobs.extend(jobs)
-            wait = len(self._jobs) > 1
+            wait = len(self._jobs) > 1 or bool(self._hints.kept)
         if wait:
             self._runtime.watchdog.look()
 
@@ -280,7 +286,7 @@ class Drain:
         hints.take()
         while hints.partitions and not self._jobs:
             room = max(1, self._room())
-            partitions = hints.next(max(1, room // 2))
+            partitions = hints.next(max(1, min(room // 2, CLAIMED_AT_ONCE)))
             each = max(1, -(-room // len(partitions)))
             self._claim(partitions, each)
         if self._jobs:
@@ -289,8 +295,7 @@ class Drain:
 
     def _look(self) -> None:
         """Take something new along although there is work: a long run must not starve the others."""
-        partitions = self._hints.take_one()
-        if partitions:
+        if partitions := self._hints.take_one():
             self._claim(partitions, 1)
 
     def _claim(self, partitions: Sequence[int], each: int) -> None:
@@ -301,23 +306,40 @@ class Drain:
     def _claimed(self, replies: Sequence[ClaimReply]) -> None:
         runtime, queue = self._runtime, self._settings.queue
         claimed = [claim for reply in replies for claim in reply.claimed]
-        self._hints.add(
-            reply.partition for reply in replies if reply.left or reply.unknown
-        )
+        for reply in replies:
+            if reply.left or reply.unknown:
+                self._look_again(reply)
         runtime.leave_to_others(queue, replies)
         if claimed:
             # Before the histories are read: others can begin with the rest meanwhile.
             self._hints.hand_over()
         self._accept(runtime.jobs(queue, claimed))
 
+    def _look_again(self, reply: ClaimReply) -> None:
+        """Note that something was left: where many steps of one run were taken, what is left is of that run too."""
+        runs = {claim.lease.run for claim in reply.claimed}
+        is_wide = len(reply.claimed) >= MANY
+        hints = self._hints
+        remember = hints.keep if is_wide and self._keeps(runs) else hints.add
+        remember([reply.partition])
+
     def _idle(self) -> bool:
         """Wait for work; False when the drain is over."""
-        hints = self._hints
-        if hints.listen():
-            return True
-        if self._settings.forever:
+        hints, settings = self._hints, self._settings
+        if hints.listen() or self._jobs or settings.forever:
             return True
         return hints.leave()
+
+    def _listen(self) -> int | None:
+        """Sleep until there is work, and take in what is claimed with the wake-up; gives where else to look."""
+        # It counts as awake by now, and is told to stop before it is taken down: it takes nothing that is given back.
+        if self._stop.is_set():
+            return None
+        queue, linger_ms = self._settings.queue, self._settings.linger_ms
+        heard = self._runtime.listen(queue, max(1, self._room()), self._name, linger_ms)
+        if heard.reply is not None:
+            self._claimed([heard.reply])
+        return heard.partition
 
     def _abandon(self) -> None:
         """Extend no lease any more that this drain took, however it ends: nobody works on it, so it must run out."""
@@ -333,13 +355,15 @@ class Drain:
         """Called by the watchdog: free what waits behind a step that runs long; False when nothing waits."""
         with self._lock:
             since = self._running_since
-            if not self._done and not self._jobs:
+            if not self._done and not self._jobs and not self._hints.kept:
                 return False
             if not since or self._clock.steady_ms() - since < LONG_MS:
                 return True
             done, self._done = self._done, []
             jobs, self._jobs = list(self._jobs), deque()
         self._record_and_release(done, jobs, "the worker is busy")
+        with suppress(EventStoreError):
+            self._hints.give_up()
         self._busy()
         return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from executor.wakeup import Waker
@@ -20,14 +20,24 @@ TAKEN_AT_MOST: Final = 16
 class Hints:
     """The partitions that may have work for one drain of a queue; used by its thread alone."""
 
-    def __init__(self, waker: Waker, queue: str, drain: str, linger_ms: int) -> None:
+    def __init__(
+        self,
+        waker: Waker,
+        queue: str,
+        drain: str,
+        linger_ms: int,
+        listen: Callable[[], int | None],
+    ) -> None:
+        """Look for work; `listen` sleeps until there is some, and gives where it has not been taken yet."""
         self._waker = waker
+        self._listen = listen
         self._bell = waker.bell
         self._queue = queue
         self._drain = drain
         self._linger_ms = linger_ms
         self._sleeps = False
         self.partitions: list[int] = []
+        self.kept: list[int] = []
 
     def wake(self) -> None:
         """Register a drain that a doorbell has started."""
@@ -38,6 +48,9 @@ class Hints:
     def take(self) -> None:
         """Take hints where there are none; if there are none to take, the drain counts as asleep and hears the bell."""
         self._sleeps = False
+        kept = self.kept
+        self.kept = []
+        self.partitions = list(dict.fromkeys([*self.partitions, *kept]))
         if self.partitions:
             return
         asleep_ms = self._linger_ms + SLEEP_SLACK_MS
@@ -62,22 +75,36 @@ class Hints:
         """Look again in partitions where something was left."""
         self.partitions += partitions
 
+    def keep(self, partitions: Iterable[int]) -> None:
+        """Look again in partitions, and tell nobody else of them."""
+        self.kept = list(dict.fromkeys([*self.kept, *partitions]))
+
+    def give_up(self) -> None:
+        """Tell others of what this drain has kept after all; another thread may say so, as a hint may come twice."""
+        kept = self.kept
+        self.kept = []
+        if kept:
+            self._waker.hand_over(self._queue, self._drain, kept)
+
     def hand_over(self) -> None:
         """Tell others of what this drain cannot take, one of whom may have to be woken."""
-        partitions, self.partitions = self.partitions, []
+        partitions = self.partitions
+        self.partitions = []
         if partitions:
             self._waker.hand_over(self._queue, self._drain, partitions)
 
     def listen(self) -> bool:
-        """Sleep until there is work, for as long as an idle drain lingers; False when there is none."""
+        """Sleep until there is work, for as long as an idle drain lingers; False when there is none to look for."""
         if not self._sleeps:
             # Registered first, then asleep: who rings in between leaves a hint, which is heard at once.
             self.take()
             if self.partitions:
                 return True
-        partition = self._bell.listen(self._queue, self._linger_ms)
-        self.partitions = [] if partition is None else [partition]
-        return partition is not None
+        partition = self._listen()
+        if partition is not None:
+            self.partitions.append(partition)
+        # Whoever is woken with a claim may have noted where something was left of it.
+        return bool(self.partitions)
 
     def leave(self) -> bool:
         """End the drain, unless there is work after all: then it goes on, and gives True."""
@@ -86,5 +113,6 @@ class Hints:
 
     def end(self) -> None:
         """End the drain whatever there is; what it would have looked at is for others."""
-        self.partitions += self._bell.leave(self._queue, self._drain)
+        self.partitions += [*self.kept, *self._bell.leave(self._queue, self._drain)]
+        self.kept = []
         self.hand_over()

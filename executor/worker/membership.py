@@ -9,6 +9,7 @@ from typing import Any
 
 from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.members import Directory
+from eventstore.redis.driver.outages import Outage, level_of
 from executor.coordination.zones import ZONES_VERSION
 from executor.worker.abilities import Fleet, Runnable, all_queues
 from executor.worker.runtime import WorkSettings
@@ -35,9 +36,15 @@ class Members:
         look_after: Callable[[], None],
         version: str,
         keys: Sequence[str] = (),
+        *,
+        steady_ms: Callable[[], float],
+        reach_all: Callable[[], None] = lambda: None,
     ) -> None:
         self._directory = directory
         self._worker = worker
+        self._reach_all = reach_all
+        self._outage = Outage(log, steady_ms)
+        self._doubt = threading.Event()
         self._look_after = look_after
         self._info: dict[str, Any] = {
             "queues": list(settings.queues),
@@ -81,12 +88,14 @@ class Members:
     def stop(self) -> None:
         """Leave."""
         self._stop.set()
+        self._doubt.set()
         if self._thread is not None:
             self._thread.join()
         try:
             self._directory.forget(self._worker)
         except EventStoreError as error:
-            log.warning(
+            log.log(
+                level_of(error),
                 "the directory of workers could not be told that %s ends: %s",
                 self._worker,
                 error,
@@ -100,7 +109,7 @@ class Members:
             self._announced = having
         self._beats += 1
         workers = self._directory.beat(self._worker, {**self._info, "having": having})
-        self.fleet.see(workers)
+        self.fleet.see(workers | self._directory.remote())
         self._alive = tuple(sorted(workers))
         self._able = _able(
             self._worker,
@@ -109,15 +118,33 @@ class Members:
         )
         self._look_after()
 
+    def doubt(self) -> None:
+        """Hear that somebody here could not reach the store: the next beat, which says whether it is away, is now."""
+        self._doubt.set()
+
     def _loop(self) -> None:
-        pause = BEAT_SECONDS
-        while not self._stop.wait(pause):
-            try:
-                self.beat()
-                pause = BEAT_SECONDS
-            except EventStoreError as error:
-                log.warning("the directory of workers could not be reached: %s", error)
-                pause = AGAIN_SECONDS
+        while not self._stop.is_set():
+            self._pause()
+            if not self._stop.is_set():
+                self._beat_again()
+
+    def _pause(self) -> None:
+        if self._outage.lasts:
+            # Each try puts the store in doubt again, so that is no reason to try sooner.
+            self._stop.wait(AGAIN_SECONDS)
+        else:
+            self._doubt.wait(BEAT_SECONDS)
+        self._doubt.clear()
+
+    def _beat_again(self) -> None:
+        """Beat, and say for this whole process whether the store is away: all others leave that to this thread."""
+        try:
+            self._reach_all()  # first: a beat is patient with a server that is away
+            self.beat()
+        except EventStoreError as error:
+            self._outage.begin("%s; this worker goes on when it is back", error)
+        else:
+            self._outage.end("the store answers")
 
 
 def _able(

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from eventstore.redis.driver.outages import level_of
 from executor.clock import Clock
 from openagents_json.errors import OpenAgentsError
 
@@ -60,7 +61,8 @@ class WorkPoller:
             try:
                 self.look()
             except OpenAgentsError as error:
-                log.warning("it could not be looked whether there is work: %s", error)
+                level = level_of(error)
+                log.log(level, "nobody could look whether there is work: %s", error)
             except Exception:
                 # Without this thread, a broker that is gone would stop the worker.
                 log.exception("looking for work met a defect of the engine")

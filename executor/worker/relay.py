@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eventstore.redis.driver.outages import level_of
 from eventstore.run_model import DueMember, DueReply, Guard
 from eventstore.runs import RunStore
 from executor.clock import Clock
@@ -114,10 +115,8 @@ class Relay:
         """Hear that something will be due soon, so as to be there in time; a forked child has nobody who would be."""
         if delay_ms < TICK_MS and self._pid == os.getpid():
             with self._lock:
-                partition, at = (
-                    self._store.partition_of(run),
-                    self._clock.steady_ms() + delay_ms + 1,
-                )
+                partition = self._store.partition_of(run)
+                at = self._clock.steady_ms() + delay_ms + 1
                 self._soon[partition] = min(at, self._soon.get(partition, at))
             self._poke.set()
 
@@ -151,7 +150,8 @@ class Relay:
         try:
             return self.tick(partitions)
         except OpenAgentsError as error:
-            log.warning("the relay could not look at what is due: %s", error)
+            level = level_of(error)
+            log.log(level, "the relay could not look at what is due: %s", error)
             return TICK_MS
         except Exception:
             # Without a relay, nothing of this process's partitions would ever be due.
@@ -250,14 +250,16 @@ class Relay:
                 self._nobody.add((queue, component))
                 log.warning(
                     "steps wait for the component %s in queue %s, %d of them in partition %d: no live worker has it; "
-                    "start one with it (openagents worker -c MODULE)",
+                    "start one that has it",
                     *(component, queue, steps, reply.partition),
                 )
         return queues
 
     def _mine(self) -> list[int]:
         members = self._members.able()
-        return owned(self._store.partitions, self._worker, members) if members else []
+        if members:
+            return owned(self._store.partitions, self._worker, members)
+        return []
 
     def _act(self, member: DueMember) -> None:
         try:
@@ -265,8 +267,12 @@ class Relay:
         except (RunNotFound, cmd.Rejected):
             return
         except OpenAgentsError as error:
-            log.error(
-                "run %s: %s could not be acted on: %s", member.run, member.member, error
+            log.log(
+                level_of(error),
+                "run %s: %s could not be acted on: %s",
+                member.run,
+                member.member,
+                error,
             )
         except Exception:
             # A defect met in one run must not keep what is due from all others.
@@ -317,7 +323,8 @@ class Relay:
 
 def _order(member: DueMember) -> GuardedCommand | None:
     """Return the command to the run of a due member, None when it concerns more than that run."""
-    run, step = member.run, member.step
+    run = member.run
+    step = member.step
     match member.kind:
         case DueKind.LEASE:
             guard = Guard(step, member.fence, unbegun=not member.begun)

@@ -10,16 +10,25 @@ from dataclasses import dataclass, field
 
 from eventstore.errors import EventStoreError
 from eventstore.redis.coordination.members import Directory
-from eventstore.run_model import Claimed, ClaimReply, ClaimRequest
+from eventstore.run_model import (
+    ANY_PARTITION,
+    Claimed,
+    ClaimReply,
+    ClaimRequest,
+    Heard,
+)
 from eventstore.runs import RunStore
 from executor.attempts.durations import DurationAverages
 from executor.attempts.jobs import Finished, Job, jobs_of
 from executor.attempts.leases import LeaseKeeper
+from executor.attempts.log_fields import named
 from executor.attempts.patience import Patience, impatience
 from executor.attempts.recorder import Recorder
+from executor.attempts.step_limits import UNLIMITED, LimitsOfTypes
 from executor.clock import Clock
 from executor.runs.handler import Handler
 from executor.runs.repository import SessionCache
+from executor.runs.turns import Turns
 from executor.wakeup import Waker
 from executor.worker.abilities import Abilities, type_of
 from executor.worker.watchdog import Watchdog
@@ -32,7 +41,8 @@ log = logging.getLogger(__name__)
 class WorkSettings:
     """How a process works: `concurrency` is how many steps run at a time, `lease_ms` how long it may be silent.
 
-    `leases` say that for types of workers for which it is another time.
+    `leases` say that for types of workers for which it is another time, and `prefetches` how many steps a slot takes at
+    a time at most, for those for which that is not `batch`. `limits` are what steps may take.
     """
 
     queues: tuple[str, ...] = ("agent", "tool", "asset")
@@ -43,6 +53,24 @@ class WorkSettings:
     budget_ms: int = 10_000
     linger_ms: int = 1_000
     leases: Mapping[str, int] = field(default_factory=dict)
+    prefetches: Mapping[str, int] = field(default_factory=dict)
+    slots: Mapping[str, int] = field(default_factory=dict)
+    limits: LimitsOfTypes = UNLIMITED
+
+    @property
+    def limits_memory(self) -> bool:
+        """Tell whether a step may have to be ended with its process: then that runs one at a time."""
+        return bool(self.limits.smallest_memory_mb)
+
+    def prefetch_of(self, queue: str) -> int:
+        """Return how many steps of a ready queue a slot takes at a time at most."""
+        return (
+            1 if self.limits_memory else self.prefetches.get(type_of(queue), self.batch)
+        )
+
+    def slots_of(self, queue: str) -> int:
+        """Return how many steps of a ready queue run at a time, where each queue has slots of its own."""
+        return self.slots.get(type_of(queue), self.concurrency)
 
     def lease_of(self, queue: str) -> int:
         """Return how long whoever runs a step of a ready queue may be silent, in ms."""
@@ -77,18 +105,21 @@ class Runtime:
     def recorder(self, name: str, *, patient: bool = True) -> Recorder:
         """Return a recorder for one drain; its name tells its claims from those of other drains."""
         patience = Patience(self.closing) if patient else impatience()
-        lease_of, can, hold = (
-            self.settings.lease_of,
-            self.abilities.can,
-            self.keeper.hold,
+        lease_of = self.settings.lease_of
+        can = self.abilities.can
+        hold = self.keeper.hold
+        # Who may not wait, such as a heartbeat, has turns of its own.
+        turns = self.handler.turns if patient else Turns()
+        return Recorder(
+            self.handler, name, lease_of, self.on_wait, can, hold, patience, turns
         )
-        return Recorder(self.handler, name, lease_of, self.on_wait, can, hold, patience)
 
     def claim(
         self, queue: str, partitions: Sequence[int], each: int, name: str
     ) -> list[ClaimReply]:
         """Take up to so many steps of a queue in each of some partitions, for a drain."""
-        ids, having = self.handler.commit_id, self.abilities.having
+        ids = self.handler.commit_id
+        having = self.abilities.having
         requests = [
             ClaimRequest(
                 partition,
@@ -104,18 +135,34 @@ class Runtime:
             requests, worker=name, lease_ms=self.settings.lease_of(queue)
         )
 
+    def listen(self, queue: str, at_most: int, name: str, block_ms: int) -> Heard:
+        """Sleep until there is work for a queue, and take up to so many steps with the wake-up, for a drain."""
+        request = ClaimRequest(
+            ANY_PARTITION,
+            queue,
+            at_most,
+            self.handler.commit_id(),
+            self.abilities.having,
+            self.abilities.introduction_anywhere(),
+        )
+        lease_ms = self.settings.lease_of(queue)
+        heard = self.store.listen(
+            request, worker=name, lease_ms=lease_ms, block_ms=block_ms
+        )
+        if heard.reply is not None:
+            self.abilities.introduced(heard.reply.partition)
+        return heard
+
     def jobs(self, queue: str, claimed: Sequence[Claimed]) -> list[Job]:
         """Return the jobs of claims, for which their histories may have to be read; that is tried as long as they last.
 
         Raises EventStoreError; then the claims run out.
         """
-        patience, ends = (
-            Patience(self.closing),
-            self.clock.steady_ms() + self.settings.lease_of(queue),
-        )
+        patience = Patience(self.closing)
+        ends = self.clock.steady_ms() + self.settings.lease_of(queue)
         while True:
             try:
-                return jobs_of(self.sessions, claimed)
+                return jobs_of(self.sessions, claimed, self.handler.turns)
             except EventStoreError:
                 if self.clock.steady_ms() > ends or not patience.lasts():
                     raise
@@ -134,8 +181,10 @@ class Runtime:
     def ignored(self, refused: Sequence[Finished]) -> None:
         """Keep on record that outcomes came too late; that this may fail harms nobody."""
         for item in refused:
-            lease, kind = item.job.lease, type(item.outcome).__name__
-            if isinstance(item.outcome, cmd.Released):
+            lease = item.job.lease
+            kind = type(item.outcome).__name__
+            used = item.outcome.usage
+            if isinstance(item.outcome, cmd.Released) and not used:
                 continue
             log.warning(
                 "run %s: %s of step %s, attempt %d, came too late",
@@ -143,8 +192,9 @@ class Runtime:
                 kind,
                 lease.step,
                 lease.attempt,
+                extra=named(lease),
             )
-            note = cmd.NoteIgnored(lease.step, lease.attempt, self.worker, kind)
+            note = cmd.NoteIgnored(lease.step, lease.attempt, self.worker, kind, used)
             try:
                 self.handler.handle(lease.run, note, actor=self.worker)
             except Exception as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from eventstore.redis.driver.outages import level_of
 from openagents_json.errors import OpenAgentsError
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ class Watchdog:
                     if drain.let_go():
                         self._wake.set()
                 except OpenAgentsError as error:
-                    log.warning("a batch could not be released: %s", error)
+                    level = level_of(error)
+                    log.log(level, "a batch could not be released: %s", error)
                 except Exception:
                     log.exception("the watchdog met a defect of the engine")
             self._stop.wait(LOOK_SECONDS)

@@ -6,21 +6,31 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
 
 from eventstore.errors import EventStoreError
+from eventstore.redis.driver.outages import level_of
 from executor.attempts.execution import STOPPING, Execution
 from executor.attempts.jobs import ONCE, Finished, Job
 from executor.attempts.leases import Overdue
+from executor.attempts.log_fields import named
 from executor.worker.async_worker import AsyncLane
-from executor.worker.drain import Drain, DrainSettings
+from executor.worker.drain import Drain
+from executor.worker.drain_settings import DrainSettings
+from executor.worker.instances import Agents, InstanceService
+from executor.worker.limited import LimitedSteps
 from executor.worker.relay import Relay
 from executor.worker.runtime import Runtime
 from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import commands as cmd
 
 log = logging.getLogger(__name__)
+
+SHORT_TURN_MS = 1000
+SHORT_LINGER_MS = 100
+"""The turn of a drain that shares its one slot with those of other queues."""
 
 STOP_SECONDS = 2.0
 """How long components get to stop when they are told to."""
@@ -48,12 +58,14 @@ class Worker:
         relay: Relay,
         services: Sequence[Service],
         components: Components,
+        announce: Callable[[Sequence[dict[str, Any]]], None],
     ) -> None:
         self.runtime = runtime
         self._execution = execution
         self._relay = relay
         self._services = services
         self._components = components
+        self._announce = announce
         self._pid = os.getpid()
         self.stopping = threading.Event()
         self._pause = threading.Event()
@@ -62,6 +74,8 @@ class Worker:
         self._lanes: list[AsyncLane] = []
         self._threads: list[threading.Thread] = []
         self._drains: dict[str, str] = {}
+        self._instances = InstanceService(components.agents, self._say_instances)
+        self.limited: LimitedSteps | None = None
         self.kill_stuck: Callable[[Job], None] | None = None
 
     @property
@@ -70,10 +84,11 @@ class Worker:
         return self.runtime.worker
 
     def start(self, *, lanes: bool = True, relay: bool = True) -> None:
-        """Publish the components, join the members, begin to beat and to relay, and open the asynchronous lanes."""
-        self.runtime.directory.publish(self._components.published())
-        self.runtime.keeper.when_overdue(Overdue(self._silent, self._stuck))
+        """Announce the components, join the members, begin to beat and to relay, and open the asynchronous lanes."""
+        self._announce(list(self._components.published().values()))
+        self.runtime.keeper.when_overdue(Overdue(self._late, self._stuck))
         self.runtime.keeper.start()
+        self._instances.start()
         if relay:
             for service in self._services:
                 service.start()
@@ -90,12 +105,17 @@ class Worker:
             lane.start()
             self._lanes.append(lane)
 
-    def _silent(self, job: Job, limit_ms: int) -> None:
-        """Record that a component gave no heartbeat; the keeper calls this while the component may still run."""
-        outcome = cmd.Expired(job.lease.step, job.lease.attempt, "heartbeat", limit_ms)
-        self.runtime.recorder(self._next(), patient=False).record(
-            [Finished(job, outcome)]
-        )
+    def _late(self, job: Job, kind: str, limit_ms: int) -> None:
+        """Record that a component is late; the keeper calls this while the component may still run."""
+        lease, used = job.lease, self.runtime.keeper.usage(job.lease)
+        outcome = cmd.Expired(lease.step, lease.attempt, kind, limit_ms, used)
+        self._record([Finished(job, outcome)])
+
+    def _record(self, items: Sequence[Finished]) -> None:
+        """Record what became of steps that run yet; what they have used is kept, too, where that comes too late."""
+        recorded = self.runtime.recorder(self._next(), patient=False).record(items)
+        spent = [item for item in recorded.refused if item.outcome.usage]
+        self.runtime.ignored(spent)
 
     def _stuck(self, job: Job) -> None:
         lease = job.lease
@@ -104,14 +124,24 @@ class Worker:
             lease.run,
             lease.step,
             lease.attempt,
+            extra=named(lease),
         )
         if self.kill_stuck is not None:
             self.kill_stuck(job)
 
+    def limit_memory(self, end: Callable[[], None]) -> None:
+        """Hold memory limits from here on: one step runs at a time, and `end` has to end the process at once."""
+        self.limited = LimitedSteps(
+            self.runtime, self._execution, self._next(), end, self.stopping
+        )
+
+    def _say_instances(self, statistics: Mapping[str, Any]) -> None:
+        self.runtime.directory.put_instances(self.name, statistics)
+
     def run_threads(self) -> None:
         """Drain on threads of this process until stopped: how an embedding program works without Celery."""
         for queue in self.runtime.settings.queues:
-            for _ in range(self.runtime.settings.concurrency):
+            for _ in range(self.runtime.settings.slots_of(queue)):
                 thread = threading.Thread(
                     target=self._drain_forever,
                     args=(queue,),
@@ -126,15 +156,23 @@ class Worker:
         settings = self.runtime.settings
         name = self._next()
         drain = DrainSettings(
-            queue, settings.budget_ms, settings.linger_ms, settings.batch, forever
+            queue, *self._turn(), settings.prefetch_of(queue), forever
         )
+        execute = self._execution.run if self.limited is None else self.limited.run
         self._drains[name] = queue
         try:
-            return Drain(self.runtime, drain, name, self._execution.run).run(
-                self.stopping
-            )
+            return Drain(self.runtime, drain, name, execute).run(self.stopping)
         finally:
             self._drains.pop(name, None)
+
+    def _turn(self) -> tuple[int, int]:
+        """Return how long a drain goes on, and how long it lingers; shorter where it keeps other queues waiting."""
+        settings = self.runtime.settings
+        if self.limited is None:
+            return settings.budget_ms, settings.linger_ms
+        return min(settings.budget_ms, SHORT_TURN_MS), min(
+            settings.linger_ms, SHORT_LINGER_MS
+        )
 
     def _drain_forever(self, queue: str) -> None:
         while not self.stopping.is_set():
@@ -143,7 +181,8 @@ class Worker:
             except OpenAgentsError as error:
                 if self.stopping.is_set():
                     return
-                log.warning("draining %s is interrupted: %s", queue, error)
+                level = level_of(error)
+                log.log(level, "draining %s is interrupted: %s", queue, error)
                 self.stopping.wait(0.3)
             except Exception:
                 # A defect met in one run must not end the work on all others.
@@ -158,6 +197,8 @@ class Worker:
         self.stopping.set()
         for lane in self._lanes:
             lane.close()
+        # Before anything is given back: who sleeps here would be woken with it.
+        self._take_down()
         self._until_idle(grace_seconds, hurries=True)
         keeper = self.runtime.keeper
         keeper.tell(keeper.jobs(), STOPPING)
@@ -182,27 +223,36 @@ class Worker:
             self._pause.wait(0.02)
 
     def _give_back(self, jobs: Sequence[Job]) -> None:
-        released = [
-            Finished(job, cmd.Released(job.lease.step, job.lease.attempt, STOPPING))
-            for job in jobs
-        ]
-        self.runtime.recorder(self._next(), patient=False).record(released)
+        self._record([Finished(job, self._stopped(job)) for job in jobs])
         for job in jobs:
             self.runtime.keeper.drop(job.lease)
 
+    def _listeners(self) -> list[tuple[str, str]]:
+        """Return the queues and names of threads that may be listening."""
+        drains = [(queue, name) for name, queue in list(self._drains.items())]
+        return [*drains, *(lane.place for lane in self._lanes)]
+
+    def _take_down(self) -> None:
+        """Say of threads that may be listening that no work is for them."""
+        with suppress(EventStoreError):
+            for queue, name in self._listeners():
+                self.runtime.ringer.busy(queue, name)
+
+    def _stopped(self, job: Job) -> cmd.Outcome:
+        """Return the outcome of a step that is given up; what it has used until now has been spent."""
+        lease, used = job.lease, self.runtime.keeper.usage(job.lease)
+        return cmd.Released(lease.step, lease.attempt, STOPPING, used)
+
     def _leave(self) -> None:
-        """Take down the names of threads that may still be listening, so that nobody counts on them."""
-        listeners = [
-            *((queue, name) for name, queue in list(self._drains.items())),
-            *(x.place for x in self._lanes),
-        ]
-        for queue, name in listeners:
+        """End for threads that may still be listening, so that nobody counts on them."""
+        for queue, name in self._listeners():
             try:
                 partitions = self.runtime.ringer.bell.leave(queue, name)
                 if partitions:
                     self.runtime.ringer.announce(queue, partitions)
             except EventStoreError as error:
-                log.warning("%s could not be partitions: %s", queue, error)
+                level = level_of(error)
+                log.log(level, "nobody was told that %s ends: %s", name, error)
 
     def stop(self, grace_seconds: float = 10.0) -> None:
         """End: wind down, and leave; threads and leases are those of the process that began, not of its children."""
@@ -216,6 +266,9 @@ class Worker:
             thread.join(max(0.0, ends - self.runtime.clock.steady_ms()) / 1000)
         for lane in self._lanes:
             lane.stop()
+        if self.limited is not None:
+            self.limited.close()
+        self._instances.stop()
         self._leave()
         if self._background:
             self._relay.stop()
@@ -235,7 +288,12 @@ class Worker:
 class Components(Protocol):
     """What a worker needs of the catalog beside running it."""
 
-    def published(self) -> dict[str, object]:
+    @property
+    def agents(self) -> Agents:
+        """Return the instances of its agents."""
+        ...
+
+    def published(self) -> dict[str, dict[str, Any]]:
         """Return the specs that others may bind to, as JSON by "name@version"."""
         ...
 

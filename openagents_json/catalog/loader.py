@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from openagents_json.catalog.registry import Registry
+from openagents_json.catalog.spec_files import is_spec_path, load_specs
 from openagents_json.components.errors import CannotLoad, ComponentError
 from openagents_json.errors import file_errors
 from openagents_json.rooms import in_the_way
@@ -30,7 +31,7 @@ def load(
     announced: bool = True,
     working_directory: Path | None = None,
 ) -> Registry:
-    """Load "package.module", "package.module:object" and "file.py", after the announced packages.
+    """Load "package.module", "package.module:object", "file.py" and files of specs, after the announced packages.
 
     With `working_directory`, its modules can be imported too. Raises CannotLoad.
     """
@@ -56,10 +57,11 @@ def _add(registry: Registry, path: str, get: Any) -> None:
     except (
         Exception
     ) as error:  # an author's module may raise anything when it is imported
-        raise CannotLoad(
-            path,
-            f"{type(error).__name__}: {error}{_place(error)}{in_the_way(error)}",
-        ) from error
+        kind = type(error).__name__
+        where = _place(error)
+        reason = f"{kind}: {error}{where}{in_the_way(error)}"
+        remedy = "correct it, or name another module"
+        raise CannotLoad(path, reason, remedy) from error
 
 
 def _place(error: BaseException) -> str:
@@ -87,12 +89,14 @@ def here() -> Path:
 
 
 def resolve(path: str) -> Any:
-    """Return what "package.module", "package.module:object" or "file.py" names, imported once.
+    """Return what "package.module", "package.module:object" or "file.py" names, imported once, or what specs declare.
 
     Raises CannotLoad, and whatever the module raises when it is imported.
     """
     if path.endswith(".py"):
         return _file(Path(path))
+    if is_spec_path(path):
+        return load_specs(path)
     module, _, name = path.partition(":")
     if not module:
         raise CannotLoad(path, "it names no module")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Unpack
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Unpack, overload
 
-from openagents_json.components.binding import Signature, plain
-from openagents_json.components.context import Context
-from openagents_json.components.copies import own_copy
+from openagents_json.catalog.component import Component, component_of, is_built_in
+from openagents_json.catalog.instances import AgentInstances
 from openagents_json.components.decorators import (
     AgentOptions,
     CapabilityOptions,
+    Class,
     Declaration,
+    Declared,
     Options,
     agent,
     asset,
@@ -26,42 +26,8 @@ from openagents_json.components.decorators import (
 )
 from openagents_json.components.errors import InvalidDeclaration, UnknownComponent
 from openagents_json.components.pool import InstancePool
-from openagents_json.workflow.component_spec import ComponentSpec, to_json
-from openagents_json.workflow.types import Json
-from openagents_json.workflow.versions import highest, is_version
-
-KINDS = {"capability": "agent", "agent": "agent", "tool": "tool", "asset": "asset"}
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """A component that this process can run."""
-
-    spec: ComponentSpec
-    function: Callable[..., Any]
-    signature: Signature
-    pool: InstancePool | None = None
-
-    def invoke(self, inputs: Mapping[str, Json], context: Context) -> Any:
-        """Check the inputs and run; for an `async def` component the result is a coroutine.
-
-        The component gets copies: what it does to them is not seen by its run. Raises InvalidComponentInput, and
-        whatever the component raises.
-        """
-        arguments = self.signature.bind(own_copy(inputs))
-        if self.signature.context is not None:
-            arguments[self.signature.context] = context
-        if self.spec.is_async:
-            return self._awaited(arguments)
-        if self.pool is None:
-            return plain(self.function(**arguments))
-        with self.pool.borrowed() as instance:
-            return plain(self.function(instance, **arguments))
-
-    async def _awaited(self, arguments: dict[str, Any]) -> Any:
-        if self.pool is None:
-            return plain(await self.function(**arguments))
-        return plain(await self.function(self.pool.shared(), **arguments))
+from openagents_json.workflow.component_spec import ComponentSpec, Schemas
+from openagents_json.workflow.versions import highest
 
 
 class Registry:
@@ -71,7 +37,9 @@ class Registry:
         self._components: dict[tuple[str, str], Component] = {}
         self._versions: dict[str, dict[str, ComponentSpec]] = {}
         self._by_reference: dict[str, ComponentSpec | None] = {}
+        self._schemas: dict[tuple[str, str], tuple[Component, Schemas]] = {}
         self._fingerprint = ""
+        self.agents = AgentInstances(self._pools)
 
     # -- adding ------------------------------------------------------------------------------------------
 
@@ -85,6 +53,11 @@ class Registry:
         elif isinstance(thing, Registry):
             for component in thing._components.values():
                 self._put(component)
+            for spec in thing.specs():
+                if (spec.name, spec.version) not in thing._components:
+                    self.add_spec(spec)  # others run it
+        elif isinstance(thing, Component):
+            self._put(thing)
         elif isinstance(thing, type):
             self._add_class(thing, declaration_of(thing) or Declaration("agent"))
         elif callable(thing):
@@ -100,23 +73,55 @@ class Registry:
         self._by_reference.clear()
         self._fingerprint = ""
 
-    def agent(self, name: Any = None, **options: Unpack[AgentOptions]) -> Any:
-        """Declare a class and add it in one go."""
-        return self._adding(agent, name, dict(options))
+    def deployed_as(self, build: str) -> None:
+        """Name the build of all components that say none of their own and do not come with the engine."""
+        for key, component in self._components.items():
+            if component.hashed and not is_built_in(component):
+                spec = replace(component.spec, build=build)
+                self._components[key] = replace(component, spec=spec, hashed=False)
+                self.add_spec(spec)
 
-    def capability(self, name: Any = None, **options: Unpack[CapabilityOptions]) -> Any:
+    @overload
+    def agent(self, name: Class) -> Class: ...
+    @overload
+    def agent(
+        self, name: str | None = None, **options: Unpack[AgentOptions]
+    ) -> Callable[[Class], Class]: ...
+    def agent(self, name: Any = None, **options: Any) -> Any:
+        """Declare a class and add it in one go."""
+        return self._adding(agent, name, options)
+
+    @overload
+    def capability(self, name: Declared) -> Declared: ...
+    @overload
+    def capability(
+        self, name: str | None = None, **options: Unpack[CapabilityOptions]
+    ) -> Callable[[Declared], Declared]: ...
+    def capability(self, name: Any = None, **options: Any) -> Any:
         """Declare a capability; one outside its class is added at once."""
         if options.get("agent_name"):
-            return self._adding(capability, name, dict(options))
+            return self._adding(capability, name, options)
         return capability(name, **options)
 
-    def tool(self, name: Any = None, **options: Unpack[Options]) -> Any:
+    @overload
+    def tool(self, name: Declared) -> Declared: ...
+    @overload
+    def tool(
+        self, name: str | None = None, **options: Unpack[Options]
+    ) -> Callable[[Declared], Declared]: ...
+    def tool(self, name: Any = None, **options: Any) -> Any:
         """Declare a function and add it in one go."""
-        return self._adding(tool, name, dict(options))
+        return self._adding(tool, name, options)
 
-    def asset(self, name: Any = None, **options: Unpack[Options]) -> Any:
+    @overload
+    def asset(self, name: Declared) -> Declared: ...
+    @overload
+    def asset(
+        self, name: str | None = None, **options: Unpack[Options]
+    ) -> Callable[[Declared], Declared]: ...
+    def asset(self, name: Any = None, **options: Any) -> Any:
         """Declare an asset and add it in one go."""
-        return self._adding(asset, name, dict(options))
+        return self._adding(asset, name, options)
 
     def _adding(self, decorator: Any, name: Any, options: dict[str, Any]) -> Any:
         if callable(name):
@@ -130,23 +135,22 @@ class Registry:
         return declare
 
     def _add_module(self, module: types.ModuleType) -> None:
-        for value in list(vars(module).values()):
-            if isinstance(value, Registry) or _is_declared_in(module, value):
+        for name, value in list(vars(module).items()):
+            if isinstance(value, Registry) or _is_of_module(module, name, value):
                 self.add(value)
 
     def _add_class(self, cls: type, declared: Declaration) -> None:
-        pool = InstancePool(
-            cls, declared.metadata.get("config"), shared=declared.shared
-        )
+        pool = self.agents.pool_for(cls, declared)
         name = declared.name or cls.__name__
         capabilities = list(_capabilities(cls))
         if not capabilities:
             raise InvalidDeclaration(
-                f"agent {name!r} has no capability; put @capability on a method of {cls.__name__}"
+                f"agent {name!r} has no capability",
+                remedy=f"put @capability on a method of {cls.__name__}",
             )
         for attribute, function, own in capabilities:
             spec_name = f"{name}.{own.name or attribute}"
-            self._put(_component(spec_name, function, own, declared, pool))
+            self._put(component_of(spec_name, function, own, declared, pool))
 
     def _add_function(
         self, function: Callable[..., Any], declared: Declaration
@@ -155,14 +159,15 @@ class Registry:
         if declared.kind == "capability":
             if not declared.agent:
                 raise InvalidDeclaration(
-                    f"capability {name!r} stands outside a class; say agent_name=..."
+                    f"capability {name!r} stands outside a class",
+                    remedy="say agent_name=...",
                 )
             name = f"{declared.agent}.{name}"
-        self._put(_component(name, function, declared, None, None))
+        self._put(component_of(name, function, declared, None, None))
 
     def _put(self, component: Component) -> None:
         name, version = key = (component.spec.name, component.spec.version)
-        if not _built_in(component):
+        if not is_built_in(component):
             self._forget_built_in(name)
         elif self._has_own(name):
             return
@@ -171,8 +176,8 @@ class Registry:
             where, other = _where(component.function), _where(earlier.function)
             if where != other:
                 raise InvalidDeclaration(
-                    f"component {name!r} {version} is declared twice: at {other} and at {where}; "
-                    "give one of them another name or version"
+                    f"component {name!r} {version} is declared twice: at {other} and at {where}",
+                    remedy="give one of them another name or version",
                 )
         self._components[key] = component
         self.add_spec(component.spec)
@@ -180,7 +185,7 @@ class Registry:
     def _has_own(self, name: str) -> bool:
         """Tell whether the program has a component of this name."""
         return any(
-            spec_name == name and not _built_in(component)
+            spec_name == name and not is_built_in(component)
             for (spec_name, _), component in self._components.items()
         )
 
@@ -188,7 +193,7 @@ class Registry:
         """Make room for a program's own component of the same name as one that comes with the engine."""
         for version in list(self._versions.get(name, ())):
             component = self._components.get((name, version))
-            if component is not None and _built_in(component):
+            if component is not None and is_built_in(component):
                 del self._components[name, version]
                 del self._versions[name][version]
 
@@ -204,7 +209,7 @@ class Registry:
         """Return what `find` gives, unless that comes with the engine."""
         spec = self.find(reference)
         component = self._component_of(spec)
-        return None if component is not None and _built_in(component) else spec
+        return None if component is not None and is_built_in(component) else spec
 
     def _component_of(self, spec: ComponentSpec | None) -> Component | None:
         if spec is None:
@@ -218,6 +223,19 @@ class Registry:
             return None
         chosen = highest(version_range, versions)
         return None if chosen is None else versions[chosen]
+
+    def schemas_of(self, spec: ComponentSpec) -> Schemas | None:
+        """Return what the code of a component says of what goes in and comes out; None where others run it."""
+        from openagents_json.catalog.specs import schemas_of_component
+
+        component = self._component_of(spec)
+        if component is None or component.spec != spec:
+            return None
+        key = (spec.name, spec.version)
+        kept = self._schemas.get(key)
+        if kept is None or kept[0] is not component:
+            kept = self._schemas[key] = (component, schemas_of_component(component))
+        return kept[1]
 
     def resolve(self, reference: str) -> Component:
         """Return the component of a reference.
@@ -235,6 +253,13 @@ class Registry:
         """Tell whether a reference leads to a component of this process."""
         return self._component_of(self.find(reference)) is not None
 
+    def build(self, reference: str) -> str:
+        """Return the build of the component that this process runs under a reference, "" where there is none."""
+        component = self._component_of(self.find(reference))
+        if component is None:
+            return ""
+        return component.spec.build
+
     def runnable(self) -> list[str]:
         """Return the components of this process, as "name@version"."""
         return sorted(f"{name}@{version}" for name, version in list(self._components))
@@ -245,7 +270,9 @@ class Registry:
         if not self._fingerprint:
             # Specs of others count too: a newer one may hide one of ours.
             names = sorted(f"{spec.name}@{spec.version}" for spec in self.specs())
-            text = "\n".join([*self.runnable(), "", *names])
+            # And which code it is: what the store remembers of a hash says which build runs a step.
+            builds = [f"{name}={self.build(name)}" for name in self.runnable()]
+            text = "\n".join([*builds, "", *names])
             digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
             self._fingerprint = digest.hexdigest()[:16]
         return self._fingerprint
@@ -276,73 +303,34 @@ class Registry:
         return [spec for spec in self.specs() if fits(spec)]
 
     def close(self) -> None:
-        """Close the idle instances of agent classes."""
-        for component in self._components.values():
-            if component.pool is not None:
-                component.pool.close()
+        """Close the instances of agent classes that nobody uses."""
+        self.agents.close()
 
-    def published(self) -> dict[str, object]:
-        """Return the specs that this process can run, as JSON, by "name@version"."""
+    def _pools(self) -> Iterator[tuple[ComponentSpec, InstancePool]]:
+        for component in list(self._components.values()):
+            if component.pool is not None:
+                yield component.spec, component.pool
+
+    def published(self) -> dict[str, dict[str, Any]]:
+        """Return the specs that this process can run, as the catalog holds them, by "name@version".
+
+        What comes with the engine is left out: each process has it.
+        """
+        from openagents_json.catalog.specs import published_spec
+
         return {
-            f"{name}@{version}": to_json(c.spec)
-            for (name, version), c in self._components.items()
+            f"{name}@{version}": published_spec(component)
+            for (name, version), component in self._components.items()
+            if not is_built_in(component)
         }
 
 
-def _component(
-    name: str,
-    function: Callable[..., Any],
-    own: Declaration,
-    of: Declaration | None,
-    pool: InstancePool | None,
-) -> Component:
-    signature = Signature(function, name, method=pool is not None)
-    kind = KINDS[own.kind]
-    outer = of or own
-    spec = ComponentSpec(
-        name=name,
-        version=own.version if own.version != "0.1.0" else outer.version,
-        kind=kind,
-        queue=own.queue or outer.queue or kind,
-        is_async=inspect.iscoroutinefunction(function),
-        inputs=None if signature.open else signature.parameters,
-        output=signature.returns,
-        effect=own.effect or outer.effect,
-        description=own.description or _first_paragraph(function) or outer.description,
-        tags=own.tags or outer.tags,
-        timeout_ms=round((own.timeout or outer.timeout) * 1000),
-        lost_limit=own.lost_limit,
-        retry=outer.retry if own.retry is None else own.retry,
-        metadata=_plain_metadata({**outer.metadata, **own.metadata}),
-    )
-    _check(spec)
-    return Component(spec, function, signature, pool)
-
-
-def _check(spec: ComponentSpec) -> None:
-    if not _is_word(spec.name, without="@| \n"):
-        raise InvalidDeclaration(
-            f"component name {spec.name!r} must be one word without @ and |"
-        )
-    if not _is_word(spec.queue, without="|{}, \n"):
-        raise InvalidDeclaration(
-            f"component {spec.name}: queue {spec.queue!r} must be one word without | {{ }} and commas"
-        )
-    if not is_version(spec.version):
-        raise InvalidDeclaration(
-            f"component {spec.name}: {spec.version!r} is not a semantic version, such as 1.4.2"
-        )
-
-
-def _is_word(text: str, *, without: str) -> bool:
-    return bool(text) and not any(character in text for character in without)
-
-
-def _is_declared_in(module: types.ModuleType, value: Any) -> bool:
-    """Tell whether a module declares a value itself; what it imports is for its own module to add."""
+def _is_of_module(module: types.ModuleType, name: str, value: Any) -> bool:
+    """Tell whether a module declares a value, or hands it on in `__all__`; what it only uses is not its own."""
     if declaration_of(value) is None:
         return False
-    return getattr(value, "__module__", None) == module.__name__
+    is_handed_on = name in getattr(module, "__all__", ())
+    return is_handed_on or getattr(value, "__module__", None) == module.__name__
 
 
 def _capabilities(cls: type) -> Iterator[tuple[str, Callable[..., Any], Declaration]]:
@@ -356,26 +344,6 @@ def _capabilities(cls: type) -> Iterator[tuple[str, Callable[..., Any], Declarat
         declaration = declaration_of(value)
         if declaration is not None and declaration.kind == "capability":
             yield attribute, value, declaration
-
-
-def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Json]:
-    return {
-        key: value
-        for key, value in metadata.items()
-        if isinstance(value, str | int | float | bool | list | tuple | dict | None)
-    }
-
-
-def _first_paragraph(function: Callable[..., Any]) -> str:
-    return (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
-
-
-def _built_in(component: Component) -> bool:
-    """Tell whether a component comes with the engine."""
-    return (
-        getattr(component.function, "__module__", "")
-        == "openagents_json.components.builtin"
-    )
 
 
 def _where(function: Callable[..., Any]) -> str:

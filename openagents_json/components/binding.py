@@ -36,7 +36,15 @@ _SPENT: Final = object()
 class Signature:
     """What a function takes: built once, checks the inputs of every call."""
 
-    __slots__ = ("_adapters", "_name", "context", "open", "parameters", "returns")
+    __slots__ = (
+        "_adapters",
+        "_name",
+        "_returned",
+        "context",
+        "open",
+        "parameters",
+        "returns",
+    )
 
     def __init__(
         self, function: Callable[..., Any], name: str, *, method: bool
@@ -47,30 +55,49 @@ class Signature:
         self.context: str | None = None
         self.open = False
         self._adapters: dict[str, tuple[type | None, TypeAdapter[Any] | None]] = {}
-        parameters = []
-        for parameter in list(signature.parameters.values())[1 if method else 0 :]:
-            hint = hints.get(parameter.name, Any)
-            if parameter.kind is parameter.VAR_KEYWORD:
-                self.open = True
-            elif _is_context(parameter, hint):
-                self.context = parameter.name
-            elif parameter.kind is not parameter.VAR_POSITIONAL:
-                parameters.append(_parameter(parameter, hint))
-                self._adapters[parameter.name] = _check_of(hint)
-        self.parameters = tuple(parameters)
-        self.returns = _type_name(hints.get("return", Any))
+        self.parameters: tuple[Parameter, ...] = ()
+        self._returned = hints.get("return", Any)
+        self.returns = _type_name(self._returned)
+        declared = list(signature.parameters.values())
+        first = 1 if method else 0  # without `self`
+        for parameter in declared[first:]:
+            self._take(parameter, hints.get(parameter.name, Any))
+
+    def _take(self, parameter: inspect.Parameter, hint: Any) -> None:
+        """Note a parameter of the function."""
+        name = parameter.name
+        if parameter.kind is parameter.VAR_KEYWORD:
+            self.open = True
+        elif _is_context(parameter, hint):
+            self.context = name
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
+            self.parameters = (*self.parameters, _parameter(parameter, hint))
+            self._adapters[name] = _check_of(hint)
+
+    def declared_schema(self) -> Mapping[str, Any] | None:
+        """Return the JSON Schema of all inputs where the component declares one, and no type hints."""
+        return None
+
+    def adapter(self, name: str) -> TypeAdapter[Any] | None:
+        """Return what checks a parameter, None where all is welcome."""
+        exact, adapter = self._adapters[name]
+        return adapter if exact is None else TypeAdapter(exact)
+
+    def returned(self) -> TypeAdapter[Any] | None:
+        """Return what the result is like, None where nothing is said of it."""
+        is_open = self._returned in (Any, None, type(None))
+        return None if is_open else _adapter(self._returned)
 
     def bind(self, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """Return the arguments of a call.
 
         Raises InvalidComponentInput.
         """
-        arguments = {
-            name: self._argument(name, value) for name, value in inputs.items()
-        }
-        for parameter in self.parameters:
-            if parameter.required and parameter.name not in arguments:
-                raise InvalidComponentInput(self._name, parameter.name, "is required")
+        arguments = {name: self._argument(name, inputs[name]) for name in inputs}
+        required = [taken.name for taken in self.parameters if taken.required]
+        for name in required:
+            if name not in arguments:
+                raise InvalidComponentInput(self._name, name, "is required")
         return arguments
 
     def _argument(self, name: str, value: Json) -> Any:
@@ -82,9 +109,11 @@ class Signature:
         if check is None:
             return self._unnamed(name, value)
         exact, adapter = check
-        if exact is not None:
-            return value if type(value) is exact else self._coerced(name, exact, value)
-        return value if adapter is None else self._checked(name, adapter, value)
+        if adapter is not None:
+            return self._checked(name, adapter, value)
+        if exact is None or type(value) is exact:
+            return value
+        return self._coerced(name, exact, value)
 
     def _unnamed(self, name: str, value: Json) -> Json:
         if not self.open:
@@ -96,9 +125,8 @@ class Signature:
     def _coerced(self, name: str, exact: type, value: Any) -> Any:
         if exact is int and isinstance(value, float) and value.is_integer():
             return int(value)
-        raise InvalidComponentInput(
-            self._name, name, f"must be {_PLAIN[exact]}, not {_type_of(value)}"
-        )
+        why = f"must be {_PLAIN[exact]}, not {_type_of(value)}"
+        raise InvalidComponentInput(self._name, name, why)
 
     def _checked(self, name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         try:
@@ -162,13 +190,16 @@ def _type_name(hint: Any) -> str:
     if origin in (list, tuple, set, frozenset):
         return "array"
     is_model = isinstance(hint, type) and issubclass(hint, BaseModel)
-    if origin in (dict, Mapping) or is_model or dataclasses.is_dataclass(hint):
+    has_fields = origin in (dict, Mapping) or is_model or dataclasses.is_dataclass(hint)
+    if has_fields:
         return "object"
     return "any"
 
 
 def _type_of(value: Any) -> str:
-    return "null" if value is None else _PLAIN.get(type(value), type(value).__name__)
+    if value is None:
+        return "null"
+    return _PLAIN.get(type(value), type(value).__name__)
 
 
 MAX_DEPTH: Final = 300
@@ -182,23 +213,34 @@ def plain(value: Any) -> Any:
 
 
 def _plain(value: Any, depth: int, budget: Iterator[None]) -> Any:
-    if value is None or (
-        isinstance(value, _SCALARS) and not isinstance(value, enum.Enum)
-    ):
+    if _is_scalar(value):
         return value
     if depth > MAX_DEPTH or next(budget, _SPENT) is _SPENT:
         return value
+    inner = depth + 1
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return {name: _plain(getattr(value, name), depth + 1, budget) for name in names}
+        value = _members_of(value)
     if isinstance(value, enum.Enum):
-        return _plain(value.value, depth + 1, budget)
+        return _plain(value.value, inner, budget)
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {key: _plain(item, depth + 1, budget) for key, item in value.items()}
+        return {key: _plain(item, inner, budget) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, depth + 1, budget) for item in value]
+        return [_plain(item, inner, budget) for item in value]
     return value
+
+
+def _members_of(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass with their values, as they are."""
+    names = [field.name for field in dataclasses.fields(value)]
+    return {name: getattr(value, name) for name in names}
+
+
+def _is_scalar(value: Any) -> bool:
+    """Tell whether a value is JSON already; a member of an enumeration may be a text, and is more."""
+    if value is None:
+        return True
+    return isinstance(value, _SCALARS) and not isinstance(value, enum.Enum)

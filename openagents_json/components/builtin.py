@@ -10,6 +10,31 @@ from typing import Any, Final
 
 from openagents_json.components.decorators import tool
 from openagents_json.components.errors import ComponentError, NonRetryableError
+from openagents_json.components.library.email import send
+from openagents_json.components.library.files import list_files, read, write
+from openagents_json.components.library.http import request
+from openagents_json.components.library.process import run
+from openagents_json.components.library.sql import execute, query
+from openagents_json.components.library.template import template
+from openagents_json.components.library.transform import transform
+
+__all__ = [
+    "echo",
+    "evaluate",
+    "execute",
+    "fail",
+    "list_files",
+    "noop",
+    "query",
+    "read",
+    "request",
+    "run",
+    "send",
+    "sleep",
+    "template",
+    "transform",
+    "write",
+]
 
 _OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {
     ast.Add: operator.add,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openagents_json.components.errors import CancelledByEngine
+from openagents_json.components.usage import Money, reported
+from openagents_json.workflow.core.usage import Used
 
 
 class CancelToken:
@@ -35,7 +37,8 @@ class CancelToken:
             if self.reason:
                 return
             self.reason = reason or "cancelled"
-            callbacks, self._callbacks = self._callbacks, []
+            callbacks = self._callbacks
+            self._callbacks = []
             if self._event is not None:
                 self._event.set()
         for callback in callbacks:
@@ -91,11 +94,9 @@ def _traceback(exception: Any) -> str:
     if isinstance(exception, BaseException):
         exception = (type(exception), exception, exception.__traceback__)
     kind, error, trace = exception if isinstance(exception, tuple) else sys.exc_info()
-    return (
-        ""
-        if error is None
-        else "\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip()
-    )
+    if error is None:
+        return ""
+    return "\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class Context:
     on_emit: Callable[[Any], None] = field(default=lambda _value: None)
     fences: Mapping[str, int] = field(default_factory=dict)
     mask: Callable[[str], str] | None = None
+    on_usage: Callable[[str, Used], None] = field(default=lambda _model, _used: None)
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -131,11 +133,9 @@ class Context:
             "attempt": self.attempt,
         }
         logger = logging.getLogger("openagents.component")
-        return (
-            logging.LoggerAdapter(logger, extra)
-            if self.mask is None
-            else _MaskedLogger(logger, extra, self.mask)
-        )
+        if self.mask is None:
+            return logging.LoggerAdapter(logger, extra)
+        return _MaskedLogger(logger, extra, self.mask)
 
     @property
     def cancelled(self) -> bool:
@@ -152,11 +152,9 @@ class Context:
 
     def remaining_ms(self) -> int | None:
         """Return the time until the deadline, None when there is none."""
-        return (
-            None
-            if self.deadline_ms is None
-            else max(0, self.deadline_ms - self.now_ms())
-        )
+        if self.deadline_ms is None:
+            return None
+        return max(0, self.deadline_ms - self.now_ms())
 
     def emit(self, value: Any) -> None:
         """Show progress or a part of the output, such as a token, to whoever follows the run; it is not recorded.
@@ -164,6 +162,21 @@ class Context:
         `value` is JSON. What is shown may be lost or come twice; what counts is what the component returns.
         """
         self.on_emit(value)
+
+    def usage(
+        self,
+        *,
+        model: str = "",
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cost: Money = 0,
+    ) -> None:
+        """Report what the attempt has used since it reported last: it is added up, and recorded with the outcome.
+
+        `cost` is money in the one currency that you count in, as Decimal, text or number; it is kept in billionths. A
+        failed attempt counts too. Raises InvalidUsage.
+        """
+        self.on_usage(*reported(model, input_tokens, output_tokens, cost))
 
     def heartbeat(self, details: Any = None) -> None:
         """Say that the attempt is alive.

@@ -11,7 +11,16 @@ import difflib
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from openagents_json.components.errors import InvalidDeclaration
 from openagents_json.workflow.component_spec import EFFECTS
@@ -37,9 +46,18 @@ class Declaration:
     timeout: float = 0.0
     lost_limit: int = 3
     retry: dict[str, Any] | None = None
+    timeouts: dict[str, Any] | None = None
     shared: bool = False
+    instances: int = 0
+    idle_seconds: float = 300.0
+    checkout_seconds: float = 30.0
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    build: str = ""
+    author: str = ""
+    examples: tuple[Any, ...] = ()
+    dependencies: tuple[str, ...] = ()
+    resources: dict[str, Any] = field(default_factory=dict)
 
 
 def declaration_of(thing: Any) -> Declaration | None:
@@ -70,30 +88,66 @@ Effect = Literal["pure", "idempotent", "at_most_once", "compensable", "irreversi
 
 
 class Options(TypedDict, total=False):
-    """What all decorators take; whatever else is worth knowing about a component goes under `metadata`."""
+    """What all decorators take, each with what it means; `scripts/reference` writes the page of it."""
 
-    version: str
-    description: str
-    queue: str | None
-    effect: Effect | None
-    timeout: float
-    lost_limit: int
-    retry: Mapping[str, Any] | None
-    tags: Sequence[str]
-    metadata: Mapping[str, Any]
+    version: Annotated[str, "semantic version; steps may ask for a range of it"]
+    description: Annotated[str, "what it does, for people"]
+    queue: Annotated[
+        str | None,
+        "worker type that runs it; without it, the kind of the component",
+    ]
+    effect: Annotated[
+        Effect | None,
+        "what another attempt would do; without it, `idempotent`",
+    ]
+    timeout: Annotated[
+        float,
+        "seconds for an attempt, of steps that say nothing else; 0 is none",
+    ]
+    lost_limit: Annotated[
+        int,
+        "how many workers may be lost with it; with one more, the step fails",
+    ]
+    retry: Annotated[
+        Mapping[str, Any] | None,
+        "how often it is tried again, as `retry` of a step, of steps that have none",
+    ]
+    timeouts: Annotated[
+        Mapping[str, float] | None,
+        "its time limits, as `timeouts` of a step, of steps that have none",
+    ]
+    tags: Annotated[Sequence[str], "words to find it by"]
+    metadata: Annotated[Mapping[str, Any], "whatever else is worth knowing; JSON"]
+    build: Annotated[
+        str,
+        "which code this is: a commit, a digest of an image; without it, a hash of its file",
+    ]
+    author: Annotated[str, "who answers for it"]
+    examples: Annotated[Sequence[Any], "inputs and what comes of them; JSON"]
+    dependencies: Annotated[Sequence[str], "what it needs to run"]
+    resources: Annotated[Mapping[str, Any], "what it takes of a machine; JSON"]
 
 
 class CapabilityOptions(Options, total=False):
-    """What `@capability` takes; `agent_name` is the agent of a function outside of a class."""
+    """What `@capability` takes."""
 
-    agent_name: str | None
+    agent_name: Annotated[
+        str | None,
+        "the agent of a function outside of a class",
+    ]
 
 
 class AgentOptions(Options, total=False):
-    """What `@agent` takes; `config` is given to the class, one instance serves all calls if it is `shared`."""
+    """What `@agent` takes."""
 
-    shared: bool
-    config: Mapping[str, Any]
+    shared: Annotated[bool, "one instance of the class serves all calls"]
+    instances: Annotated[
+        int,
+        "how many instances a process has at most; 0 is any number",
+    ]
+    idle_seconds: Annotated[float, "how long one that nobody uses is kept"]
+    checkout_seconds: Annotated[float, "how long a call waits for one"]
+    config: Annotated[Mapping[str, Any], "is given to the class as `config`"]
 
 
 _KNOWN: Final = {
@@ -113,9 +167,11 @@ def _declare(
         for key, value in options.items()
         if key not in ("metadata", "config", "agent_name")
     }
-    members["tags"] = tuple(members.get("tags", ()))
-    if members.get("retry") is not None:
-        members["retry"] = _plain(members["retry"])
+    for option in ("tags", "examples", "dependencies"):
+        members[option] = tuple(members.get(option, ()))
+    for option in OF_STEPS:
+        if members.get(option) is not None:
+            members[option] = _plain(members[option])
     metadata = dict(options.get("metadata") or {})
     if "config" in options:
         metadata["config"] = options["config"]
@@ -131,28 +187,37 @@ def _declare(
     return note
 
 
-def _plain(retry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a retry as a step of a document has it."""
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as a step of a document has them."""
     return {
         key: list(value) if isinstance(value, tuple) else value
-        for key, value in retry.items()
+        for key, value in options.items()
     }
 
 
-def _wrong_retry(retry: Any) -> str:
-    """Say what is wrong with a retry, empty when nothing is; it is what `retry` of a step may be."""
-    if not isinstance(retry, Mapping):
-        return 'is no mapping, as {"max_retries": 2}'
+OF_STEPS: Final[Mapping[str, str]] = {
+    "retry": '{"max_retries": 2}',
+    "timeouts": '{"heartbeat": 30}',
+}
+"""Options that are what they are in a step, each with an example."""
+
+
+def _wrong_for_steps(name: str, given: Any) -> str:
+    """Say what is wrong with an option that is what it is in a step, empty when nothing is."""
+    if not isinstance(given, Mapping):
+        return f"is no mapping, as {OF_STEPS[name]}"
     from jsonschema import Draft202012Validator
 
-    from openagents_json.workflow.language.steps import Retry
+    from openagents_json.workflow.language.options import Object
+    from openagents_json.workflow.language.steps import Retry, Timeouts
 
-    schema = Retry.json_schema()
+    kinds: dict[str, type[Object]] = {"retry": Retry, "timeouts": Timeouts}
+    schema = kinds[name].json_schema()
     options = schema["properties"]
-    for key in retry:
+    for key in given:
         if key not in options:
             return f"has an unknown {key!r}; {_nearest(key, options)}"
-    for error in Draft202012Validator(schema).iter_errors(_plain(retry)):
+    for error in Draft202012Validator(schema).iter_errors(_plain(given)):
         return f"is wrong at {'.'.join(map(str, error.path))}: {error.message}"
     return ""
 
@@ -166,7 +231,8 @@ def _check(kind: str, options: Mapping[str, Any]) -> None:
         if key not in _KNOWN[kind]:
             hint = _nearest(key, _KNOWN[kind])
             raise InvalidDeclaration(
-                f"@{kind}: there is no option {key!r}; {hint}; what is yours goes under metadata={{}}"
+                f"@{kind}: there is no option {key!r}; {hint}",
+                remedy="what is yours goes under metadata={}",
             )
     for key, value in options.items():
         if wrong := _wrong(key, value):
@@ -185,8 +251,8 @@ def _wrong(key: str, value: Any) -> str:
     if key == "effect" and value is not None and value not in EFFECTS:
         likely = str(value).lower().replace("-", "_")
         return f"is no effect; {_nearest(likely, EFFECTS)}"
-    if key == "retry" and value is not None:
-        return _wrong_retry(value)
+    if key in OF_STEPS and value is not None:
+        return _wrong_for_steps(key, value)
     rule = _RULES.get(key)
     if rule is None:
         return ""
@@ -230,6 +296,9 @@ LONGEST_S: Final = 3.2e9
 _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "timeout": (_is_time, "is no time in seconds"),
     "lost_limit": (_is_count, "is no number of lost workers, 0 or more"),
+    "instances": (_is_count, "is no number of instances, 0 or more"),
+    "idle_seconds": (_is_time, "is no time in seconds"),
+    "checkout_seconds": (_is_time, "is no time in seconds"),
     "version": (_is_text, "is no text"),
     "description": (_is_text, "is no text"),
     "queue": (_is_text_or_none, "is no text"),

@@ -5,9 +5,12 @@ ComponentError
 +-- CannotLoad              a module of components cannot be loaded
 +-- InvalidDeclaration      a decorator was used in a way that makes no component
 +-- InvalidComponentInput   a step's inputs do not fit the component
++-- InvalidUsage            a component reported usage that cannot be
 +-- NonRetryableError       raised by a component: do not try again
 +-- RetryableError          raised by a component: try again, not before a time
 +-- ComponentExit           a component wanted to end its process
++-- NoInstance              all instances of an agent class were in use for too long
++-- MemoryLimitExceeded     a step took more memory than its worker type allows
 +-- CancelledByEngine       raised in a component that asks whether to go on
 """
 
@@ -50,11 +53,16 @@ class CannotLoad(ComponentError):
 
     code = "components_not_loaded"
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        reason: str,
+        remedy: str = "give a module, module:object or a .py file",
+    ) -> None:
         self.path = path
         self.reason = reason
         super().__init__(
-            f"components {path!r} cannot be loaded: {reason}; give a module, module:object or a .py file"
+            f"components {path!r} cannot be loaded: {reason}", remedy=remedy
         )
 
 
@@ -76,6 +84,14 @@ class InvalidComponentInput(ComponentError, InvalidArgument):
         self.path = path
         self.reason = reason
         super().__init__(f"component {component}: input {path}: {reason}")
+
+
+class InvalidUsage(ComponentError, InvalidArgument, ValueError):
+    """A component reported usage that cannot be: less than nothing, or no number."""
+
+    code = "invalid_usage"
+
+    retryable = False
 
 
 class NonRetryableError(ComponentError):
@@ -106,7 +122,9 @@ def _whole_ms(seconds: float | str) -> int:
         asked = float(seconds)
     except (TypeError, ValueError, OverflowError):
         return 0
-    return 0 if math.isnan(asked) else round(min(max(asked, 0.0), YEAR_SECONDS) * 1000)
+    if math.isnan(asked):
+        return 0
+    return round(min(max(asked, 0.0), YEAR_SECONDS) * 1000)
 
 
 class ComponentExit(ComponentError):
@@ -119,6 +137,35 @@ class ComponentExit(ComponentError):
         self.error = error
         super().__init__(
             f"component {component} raised {type(error).__name__}: {_text(error)}"
+        )
+
+
+class NoInstance(ComponentError):
+    """All instances of an agent class were in use for longer than a call waits for one; another attempt may get one."""
+
+    code = "no_instance"
+
+    def __init__(self, name: str, alive: int, seconds: float) -> None:
+        self.name = name
+        self.alive = alive
+        self.seconds = seconds
+        super().__init__(
+            f"no instance of {name} was free within {seconds:g} s: {alive} are in use",
+            remedy=f"raise instances= of the agent {name}, or run fewer of its steps at a time",
+        )
+
+
+class MemoryLimitExceeded(ComponentError):
+    """A step took more memory than its worker type allows; another attempt may need less."""
+
+    code = "memory_limit_exceeded"
+
+    def __init__(self, step: str, allowed_mb: int, what: str) -> None:
+        self.step = step
+        self.allowed_mb = allowed_mb
+        super().__init__(
+            f"step {step}: a process of this worker type may have {allowed_mb} MB, and {what}",
+            remedy="raise memory_mb of the worker type, or of this component alone",
         )
 
 

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from eventstore.errors import (
         EventStoreError,
         InvalidRequest,
+        LockLost,
+        LockTaken,
         NoStore,
         StoreUnavailable,
     )
-    from eventstore.event import Recorded
+    from eventstore.event import Emitted, Recorded
     from eventstore.passwords import has_password, masked, traceback_of
     from eventstore.private_files import is_there, replacing
     from eventstore.redis.driver.fitness.rewriting import LogState
-    from eventstore.redis.emissions import Emitted
+    from executor.coordination.overlaps import OVERLAPS
     from executor.coordination.schedule_progress import Progress
-    from executor.coordination.schedule_times import OVERLAPS, Schedule, iso
+    from executor.coordination.schedule_times import Firing, Schedule, iso
     from executor.coordination.starts import Started
     from executor.encryption import RunKey
     from executor.errors import (
@@ -41,32 +43,38 @@ if TYPE_CHECKING:
     from executor.runs.codec import Limits
     from openagents_json.catalog.errors import UnknownWorkflow, VersionExists
     from openagents_json.catalog.registry import Registry
+    from openagents_json.engine.answers.lists import RunPage, RunRow
+    from openagents_json.engine.answers.runs import (
+        HistoryEvent,
+        Result,
+        RunInfo,
+        StepInfo,
+    )
+    from openagents_json.engine.api_keys import ApiKey
     from openagents_json.engine.components import load_components
-    from openagents_json.engine.documents import find_problems
+    from openagents_json.engine.documents import WorkflowReference, find_problems
     from openagents_json.engine.errors import (
+        CannotLeave,
         ConcurrencyLimitReached,
         DocumentUnreadable,
         HealError,
+        NobodyWorks,
         OutputMismatch,
         RunCancelledError,
         RunFailedError,
         RunNotCompleted,
         SandboxTooWeak,
         StepFailedError,
+        StillNeeded,
         WaitTimeout,
+        WaveUnfinished,
     )
     from openagents_json.engine.facade import Engine
     from openagents_json.engine.handles.handle import RunHandle
+    from openagents_json.engine.handles.started import StartedRun
     from openagents_json.engine.healing.backtest import Fix
     from openagents_json.engine.healing.report import HealReport
     from openagents_json.engine.healing.wishes import HealWish, SandboxWish
-    from openagents_json.engine.inspection.queries import RunPage, RunRow
-    from openagents_json.engine.inspection.values import (
-        HistoryEvent,
-        Result,
-        RunInfo,
-        StepInfo,
-    )
     from openagents_json.engine.settings import Settings, from_environment
     from openagents_json.engine.telemetry.in_memory import InMemoryTelemetry
     from openagents_json.engine.telemetry.port import Instrument, Telemetry
@@ -83,10 +91,12 @@ if TYPE_CHECKING:
         TimedOut,
         Unavailable,
     )
+    from openagents_json.records import plain
     from openagents_json.statuses import CLOSED_RUN
     from openagents_json.workflow.core.bounds import Bounds
     from openagents_json.workflow.errors import (
         CannotEdit,
+        InvalidBudget,
         InvalidDefinition,
         InvalidInputs,
         InvalidTime,
@@ -96,19 +106,24 @@ if TYPE_CHECKING:
     from openagents_json.workflow.history.edits import edited
     from openagents_json.workflow.language.problems import Problem, Report
     from openagents_json.workflow.times import moment_of
-    from projections.errors import KeyUnusable, ViewBehind
+    from openagents_json.workflow.validation.session import ValidationSession
+    from projections.errors import InvalidQuery, KeyUnusable, ViewBehind
     from projections.ledger.findings import Audit
     from projections.ledger.signing import new_signer, public_pem
     from projections.runs import STATUSES, RunFilter
+    from projections.steps import ComponentStatistics
 
 __all__ = [
+    "ApiKey",
     "Audit",
     "Bounds",
     "CannotEdit",
+    "CannotLeave",
     "Change",
     "changes_of",
     "CLOSED_RUN",
     "Comparison",
+    "ComponentStatistics",
     "ConcurrencyLimitReached",
     "Conflict",
     "ContentTooLarge",
@@ -120,6 +135,7 @@ __all__ = [
     "EventStoreError",
     "FileUnusable",
     "find_problems",
+    "Firing",
     "Fix",
     "Forbidden",
     "from_environment",
@@ -131,9 +147,11 @@ __all__ = [
     "InMemoryTelemetry",
     "Instrument",
     "InvalidArgument",
+    "InvalidBudget",
     "InvalidDefinition",
     "InvalidInputs",
     "InvalidKey",
+    "InvalidQuery",
     "InvalidRequest",
     "InvalidSchedule",
     "InvalidTime",
@@ -144,16 +162,20 @@ __all__ = [
     "LimitReached",
     "Limits",
     "load_components",
+    "LockLost",
+    "LockTaken",
     "LogState",
     "masked",
     "moment_of",
     "new_signer",
+    "NobodyWorks",
     "NoStore",
     "NotFound",
     "OpenAgentsError",
     "OutputMismatch",
     "OVERLAPS",
     "PayloadOverLimit",
+    "plain",
     "Problem",
     "Progress",
     "public_pem",
@@ -181,8 +203,10 @@ __all__ = [
     "Settings",
     "Started",
     "STATUSES",
+    "StartedRun",
     "StepFailedError",
     "StepInfo",
+    "StillNeeded",
     "StoreUnavailable",
     "Telemetry",
     "TimedOut",
@@ -190,30 +214,37 @@ __all__ = [
     "traceback_of",
     "Unavailable",
     "UnknownWorkflow",
+    "ValidationSession",
     "VersionExists",
     "ViewBehind",
     "WaitTimeout",
+    "WaveUnfinished",
+    "WorkflowReference",
 ]
 
 _HOMES = {
+    "ApiKey": "openagents_json.engine.api_keys",
     "Audit": "projections.ledger.findings",
     "Bounds": "openagents_json.workflow.core.bounds",
     "CannotEdit": "openagents_json.workflow.errors",
+    "CannotLeave": "openagents_json.engine.errors",
     "Change": "openagents_json.workflow.history.diff",
     "changes_of": "openagents_json.workflow.history.diff",
     "CLOSED_RUN": "openagents_json.statuses",
+    "ComponentStatistics": "projections.steps",
     "Comparison": "openagents_json.workflow.history.diff",
     "ConcurrencyLimitReached": "executor.errors",
     "Conflict": "openagents_json.errors",
     "ContentTooLarge": "openagents_json.errors",
     "DocumentUnreadable": "openagents_json.workflow.errors",
     "edited": "openagents_json.workflow.history.edits",
-    "Emitted": "eventstore.redis.emissions",
+    "Emitted": "eventstore.event",
     "EncryptionError": "executor.errors",
     "Engine": "openagents_json.engine.facade",
     "EventStoreError": "eventstore.errors",
     "FileUnusable": "openagents_json.errors",
     "find_problems": "openagents_json.engine.documents",
+    "Firing": "executor.coordination.schedule_times",
     "Fix": "openagents_json.engine.healing.backtest",
     "Forbidden": "openagents_json.errors",
     "from_environment": "openagents_json.engine.settings",
@@ -221,13 +252,15 @@ _HOMES = {
     "HealError": "openagents_json.engine.errors",
     "HealReport": "openagents_json.engine.healing.report",
     "HealWish": "openagents_json.engine.healing.wishes",
-    "HistoryEvent": "openagents_json.engine.inspection.values",
+    "HistoryEvent": "openagents_json.engine.answers.runs",
     "InMemoryTelemetry": "openagents_json.engine.telemetry.in_memory",
     "Instrument": "openagents_json.engine.telemetry.port",
     "InvalidArgument": "openagents_json.errors",
+    "InvalidBudget": "openagents_json.workflow.errors",
     "InvalidDefinition": "openagents_json.workflow.errors",
     "InvalidInputs": "openagents_json.workflow.errors",
     "InvalidKey": "executor.errors",
+    "InvalidQuery": "projections.errors",
     "InvalidRequest": "eventstore.errors",
     "InvalidSchedule": "executor.errors",
     "InvalidTime": "openagents_json.workflow.errors",
@@ -238,16 +271,20 @@ _HOMES = {
     "LimitReached": "openagents_json.errors",
     "Limits": "executor.runs.codec",
     "load_components": "openagents_json.engine.components",
+    "LockLost": "eventstore.errors",
+    "LockTaken": "eventstore.errors",
     "LogState": "eventstore.redis.driver.fitness.rewriting",
     "masked": "eventstore.passwords",
     "moment_of": "openagents_json.workflow.times",
     "new_signer": "projections.ledger.signing",
+    "NobodyWorks": "openagents_json.engine.errors",
     "NoStore": "eventstore.errors",
     "NotFound": "openagents_json.errors",
     "OpenAgentsError": "openagents_json.errors",
     "OutputMismatch": "openagents_json.engine.errors",
-    "OVERLAPS": "executor.coordination.schedule_times",
+    "OVERLAPS": "executor.coordination.overlaps",
     "PayloadOverLimit": "executor.errors",
+    "plain": "openagents_json.records",
     "Problem": "openagents_json.workflow.language.problems",
     "Progress": "executor.coordination.schedule_progress",
     "public_pem": "projections.ledger.signing",
@@ -256,17 +293,17 @@ _HOMES = {
     "Rejected": "openagents_json.workflow.errors",
     "replacing": "eventstore.private_files",
     "Report": "openagents_json.workflow.language.problems",
-    "Result": "openagents_json.engine.inspection.values",
+    "Result": "openagents_json.engine.answers.runs",
     "RunCancelledError": "openagents_json.engine.errors",
     "RunFailedError": "openagents_json.engine.errors",
     "RunFilter": "projections.runs",
     "RunHandle": "openagents_json.engine.handles.handle",
-    "RunInfo": "openagents_json.engine.inspection.values",
+    "RunInfo": "openagents_json.engine.answers.runs",
     "RunKey": "executor.encryption",
     "RunNotCompleted": "openagents_json.engine.errors",
     "RunNotFound": "executor.errors",
-    "RunPage": "openagents_json.engine.inspection.queries",
-    "RunRow": "openagents_json.engine.inspection.queries",
+    "RunPage": "openagents_json.engine.answers.lists",
+    "RunRow": "openagents_json.engine.answers.lists",
     "RunSealed": "executor.errors",
     "RunUnreadable": "openagents_json.errors",
     "SandboxTooWeak": "openagents_json.engine.errors",
@@ -275,8 +312,10 @@ _HOMES = {
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.coordination.starts",
     "STATUSES": "projections.runs",
+    "StartedRun": "openagents_json.engine.handles.started",
     "StepFailedError": "openagents_json.engine.errors",
-    "StepInfo": "openagents_json.engine.inspection.values",
+    "StepInfo": "openagents_json.engine.answers.runs",
+    "StillNeeded": "openagents_json.engine.errors",
     "StoreUnavailable": "eventstore.errors",
     "Telemetry": "openagents_json.engine.telemetry.port",
     "TimedOut": "openagents_json.errors",
@@ -284,9 +323,12 @@ _HOMES = {
     "traceback_of": "eventstore.passwords",
     "Unavailable": "openagents_json.errors",
     "UnknownWorkflow": "openagents_json.catalog.errors",
+    "ValidationSession": "openagents_json.workflow.validation.session",
     "VersionExists": "openagents_json.catalog.errors",
     "ViewBehind": "projections.errors",
     "WaitTimeout": "openagents_json.engine.errors",
+    "WaveUnfinished": "openagents_json.engine.errors",
+    "WorkflowReference": "openagents_json.engine.documents",
 }
 
 

@@ -20,7 +20,7 @@ from openagents_json.engine.wiring.ledger import build_sealer
 from projections.errors import EvidenceUnreadable, KeyUnusable
 from projections.ledger.evidence import named_keys, read_partitions, whole
 from projections.ledger.export import open_export, write_export
-from projections.ledger.findings import Audit, Finding, together
+from projections.ledger.findings import Audit, Finding, record_finding, together
 from projections.ledger.proofs.check import check_proof
 from projections.ledger.proofs.encoding import proof_data, read_proof
 from projections.ledger.proofs.proof import Proof
@@ -136,7 +136,9 @@ class AuditService:
         """
         identity = self._whole()
         trusted = identity.keys if keys is None else keys
-        audits, epochs, odd = [], {}, list[Finding]()
+        audits = []
+        epochs = {}
+        odd = list[Finding]()
         for partition in read_partitions(self._store):
             standings = DerivedStateCheck(self._core.store)
             observed = replace(partition, events=standings.over(partition.events))
@@ -155,12 +157,11 @@ class AuditService:
 
         Raises NoLedger and RunNotFound.
         """
-        identity, events = self._whole(), self.stored(run)
+        identity = self._whole()
+        events = self.stored(run)
         trusted = identity.keys if keys is None else keys
-        partition, proof = (
-            self._store.partition_of(run),
-            prove(self._store, run, events),
-        )
+        partition = self._store.partition_of(run)
+        proof = prove(self._store, run, events)
         standings = DerivedStateCheck(self._core.store)
         seen = list(standings.over(events))
         audit = check_proof(
@@ -192,11 +193,9 @@ class AuditService:
         Raises RunNotFound.
         """
         proof = self.proof(run)
-        return (
-            None
-            if proof is None
-            else json.dumps(proof_data(proof), sort_keys=True).encode()
-        )
+        if proof is None:
+            return None
+        return json.dumps(proof_data(proof), sort_keys=True).encode()
 
     def receipt(self, run: str, version: int, *, with_payload: bool = True) -> bytes:
         """Return a proof that an event was sealed as it is, to be checked with nothing but the public key.
@@ -270,28 +269,17 @@ def _witnessed(
     findings: list[Finding] = []
     for seen in witness:
         record = decode_record(seen.record)
+        key = None if record is None else keys.get(record.key)
         if (
             record is None
-            or record.key not in keys
-            or not signed(keys[record.key], seen.record, seen.signature)
+            or key is None
+            or not signed(key, seen.record, seen.signature)
         ):
-            findings.append(
-                Finding(
-                    0,
-                    0,
-                    "signature",
-                    "",
-                    0,
-                    "the witness is not signed by a key that is trusted",
-                )
-            )
-        else:
-            findings += missed(
-                record.partition,
-                record.epoch,
-                digest(seen.record),
-                epochs.get(record.partition, ()),
-            )
+            message = "the witness is not signed by a key that is trusted"
+            findings.append(record_finding(0, "signature", message))
+            continue
+        here = epochs.get(record.partition, ())
+        findings += missed(record.partition, record.epoch, digest(seen.record), here)
     return findings
 
 
@@ -383,7 +371,8 @@ def _verify_export(
     with open_export(path, limit) as export:
         identity = export.whole
         trusted = identity.keys if keys is None else keys
-        audits, epochs = [], {}
+        audits = []
+        epochs = {}
         for partition in range(identity.partitions):
             content = export.partition(partition)
             audits.append(check_partition(content, identity.ledger, trusted))

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from executor.attempts.log_fields import named_here
 from openagents_json.catalog.loader import here, load
 from openagents_json.catalog.registry import Registry
 
+if TYPE_CHECKING:
+    from openagents_json.components.declared.openapi.document import (
+        Imported as Imported,
+    )
 
-def load_components(paths: Iterable[str]) -> Registry:
-    """Load "package.module", "package.module:object" and "file.py", beside the packages that announce themselves.
+
+def load_components(paths: Iterable[str | Path]) -> Registry:
+    """Load modules, "module:object", .py files and files of specs, beside the packages that announce themselves.
 
     Modules in the working directory can be named too. Raises CannotLoad and FileUnusable.
     """
-    return load(paths, working_directory=here())
+    return load(map(str, paths), working_directory=here())
+
+
+def import_openapi(file: str | Path, *, name: str = "", server: str = "") -> Imported:
+    """Return the operations of an OpenAPI document as specs of components named `name.operation`.
+
+    Raises CannotLoad.
+    """
+    from openagents_json.components.declared.openapi.document import (
+        import_openapi as imported,
+    )
+
+    return imported(file, name=name, server=server)
 
 
 def registry_of(components: Iterable[Any] | Registry | None) -> Registry:
@@ -30,6 +49,11 @@ def registry_of(components: Iterable[Any] | Registry | None) -> Registry:
     for item in declared() if components is None else components:
         registry.add(item)
     return registry
+
+
+def current_attempt() -> dict[str, object]:
+    """Return `run_id`, `step_id` and `attempt` of the step that the calling code belongs to; nothing outside of any."""
+    return named_here()
 
 
 def queues_of(registry: Registry) -> tuple[str, ...]:

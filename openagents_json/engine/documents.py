@@ -1,10 +1,11 @@
-"""Documents as callers hand them over: a mapping, a `Workflow`, JSON text, or the path of a JSON file."""
+"""Documents as callers hand them over: a mapping, a `Workflow`, JSON text, or the path of a file in JSON or YAML."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,12 +14,13 @@ from eventstore import codec
 from eventstore.errors import NotJson
 from openagents_json.engine.errors import DocumentUnreadable
 from openagents_json.workflow.language.nested_steps import all_steps
-from openagents_json.workflow.language.parse import Source, read_source
+from openagents_json.workflow.language.parse import Source, names_yaml, read_source
 from openagents_json.workflow.types import Json
 
 if TYPE_CHECKING:
     from openagents_json.workflow.component_spec import Catalog
     from openagents_json.workflow.language.problems import Report
+    from openagents_json.workflow.validation.modes import Mode
 
 
 class HasDocument(Protocol):
@@ -28,6 +30,12 @@ class HasDocument(Protocol):
     def document(self) -> Mapping[str, Json]:
         """Return the document."""
         ...
+
+
+class WorkflowReference(str):
+    """A text that names a published workflow (`id`, `id@range`, `id@alias`), whatever files there are."""
+
+    __slots__ = ()
 
 
 Document = Mapping[str, Json] | HasDocument | str | bytes | Path
@@ -45,24 +53,53 @@ def document_schema() -> dict[str, Any]:
 class Loaded:
     """A document's content (a value, or its text when it comes from a file), with a digest for caches.
 
-    `encoded` are the canonical bytes of a value.
+    `encoded` are the canonical bytes of a value. It can be handed over in the place of the document.
     """
 
     content: Any
     digest: bytes
     encoded: bytes | None = None
+    is_yaml: bool = False
+
+    @property
+    def document(self) -> Any:
+        """Return the content."""
+        return self.content
 
     def source(self) -> Source:
         """Parse the content; whoever has the plan of this digest need not."""
+        if self.is_yaml:
+            # Its parser is imported by whoever reads one.
+            from openagents_json.workflow.language.yaml_text.read import read_yaml
+
+            return read_yaml(self.content)
         return read_source(self.content)._replace(encoded=self.encoded)
 
 
 def is_reference(text: str) -> bool:
     """Tell whether a text names a published workflow (`id`, `id@range`, `id@alias`) and not a file."""
+    if isinstance(text, WorkflowReference):
+        return True
     name, at_sign, _ = text.partition("@")
     if not re.fullmatch(r"[a-zA-Z0-9_-]+", name):
         return False
     return bool(at_sign) or not _is_there(Path(text))
+
+
+def document_of_call(component: str, names: Iterable[str]) -> dict[str, Json]:
+    """Return the document of a durable call of one component, whose inputs are those of the run.
+
+    They are handed over as they are: a text that looks like a template is none.
+    """
+    handed_on = {name: f"{{{{ input[{json.dumps(name)}] }}}}" for name in sorted(names)}
+    words = re.sub(r"[^a-zA-Z0-9_-]", "-", component.partition("@")[0])
+    step = {"id": "call", "component": component, "inputs": handed_on}
+    return {"id": f"call-{words}", "steps": [step], "output": "{{ call.output }}"}
+
+
+def names_published(workflow: Document) -> bool:
+    """Tell whether a workflow is given as the reference of a published one."""
+    return isinstance(workflow, str) and is_reference(workflow)
 
 
 def _is_there(path: Path) -> bool:
@@ -77,12 +114,15 @@ def load_document(document: Document) -> Loaded:
 
     Raises DocumentUnreadable; whether the content is a workflow is for validation to say.
     """
+    if isinstance(document, Loaded):
+        return document
     if isinstance(document, bytes) or (
         isinstance(document, str) and _is_text(document)
     ):
         return _from_text(document)
     if isinstance(document, str | Path):
-        return _from_text(_read(Path(document)))
+        path = Path(document)
+        return _from_text(_read(path), is_yaml=names_yaml(path.name))
     content: Any = document if isinstance(document, Mapping) else document.document
     try:
         # A copy: runs are pinned to the document as it is now, whatever the caller does with the mapping later.
@@ -94,14 +134,36 @@ def load_document(document: Document) -> Loaded:
     return Loaded(content, hashlib.sha256(raw).digest(), raw)
 
 
-def find_problems(document: Document, catalog: Catalog | None = None) -> Report:
+def loaded(
+    requests: Sequence[tuple[Document, Mapping[str, Json]]],
+) -> list[tuple[Document, Mapping[str, Json]]]:
+    """Load the documents of requests; an object that stands in many of them is loaded once.
+
+    Texts are left as they are: some of them are references. Raises DocumentUnreadable.
+    """
+    values = {id(x): x for x, _ in requests if not isinstance(x, str)}
+    by_id = {identity: load_document(value) for identity, value in values.items()}
+    return [(by_id.get(id(x), x), inputs) for x, inputs in requests]
+
+
+def find_problems(
+    document: Document, catalog: Catalog | None = None, mode: Mode = "normal"
+) -> Report:
     """Find every problem of a document without a store; without a catalog, its components are not looked up.
 
-    Raises DocumentUnreadable.
+    The mode says what is an error: strict, normal or permissive. Raises DocumentUnreadable.
     """
-    from openagents_json.workflow.language.validate import validate
+    from openagents_json.workflow.language.validate import check
 
-    return validate(load_document(document).content, catalog)
+    report = check(load_document(document).source(), catalog).report
+    return report_in_mode(report, mode)
+
+
+def report_in_mode(report: Report, mode: Mode) -> Report:
+    """Return a report as a mode has it: strict, normal or permissive."""
+    from openagents_json.workflow.validation.modes import in_mode
+
+    return in_mode(report, mode)
 
 
 def _is_text(text: str) -> bool:
@@ -117,20 +179,28 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _from_text(text: str | bytes) -> Loaded:
+def document_from_text(text: str | bytes) -> Loaded:
+    """Load a document from a text of which nobody says whether it is JSON or YAML, as from standard input."""
+    begins = (
+        text[:100] if isinstance(text, str) else text[:100].decode("utf-8", "replace")
+    )
+    return _from_text(text, is_yaml=not _is_text(begins))
+
+
+def _from_text(text: str | bytes, *, is_yaml: bool = False) -> Loaded:
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    return Loaded(text, hashlib.sha256(raw).digest())
+    # The same text may be another document in YAML: its digest is another one.
+    digest = hashlib.sha256(raw + b" in YAML" * is_yaml).digest()
+    return Loaded(text, digest, is_yaml=is_yaml)
 
 
 def _with_plain_objects(value: Any) -> Any:
     """Return a value whose objects are dictionaries, whatever kind of mapping they were."""
     if isinstance(value, Mapping):
         return {key: _with_plain_objects(item) for key, item in value.items()}
-    return (
-        [_with_plain_objects(item) for item in value]
-        if isinstance(value, list | tuple)
-        else value
-    )
+    if isinstance(value, list | tuple):
+        return [_with_plain_objects(item) for item in value]
+    return value
 
 
 def components_of(content: Any) -> tuple[str, ...]:

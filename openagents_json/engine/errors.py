@@ -11,11 +11,17 @@ OpenAgentsError
 NotFound
 +-- AmbiguousRun        several runs begin like that
 +-- NotArchived         there is no archived run of an id
++-- ProfileNotFound     there is no profile of a name
++-- ApiKeyNotFound      there is no API key of an id
 Conflict
 +-- CannotLeave         a run cannot leave the store, because something still needs it
 +-- NotMoved            a run cannot move to another store, or not now
++-- StillNeeded         a published workflow is used, and would be missed
 InvalidArgument
++-- NotOfType           a text or a value is not of the type that is declared
 +-- InvalidSetting      a setting has a value that it cannot have
++-- InvalidProfile      a file of profiles has a key or a value that it cannot have
++-- InvalidApiKey       an API key was asked for that cannot be
 +-- CapsuleUnreadable   a file is no capsule, or a damaged one
 Unavailable
 +-- ArchiveUnreachable  a place of the archive cannot be written or read
@@ -32,7 +38,7 @@ HealError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eventstore.passwords import masked
@@ -60,7 +66,8 @@ class WaitTimeout(TimedOut, TimeoutError):
         self.seconds = seconds
         self.status = status
         super().__init__(
-            f"run {run} is still {status} after {seconds:g} s; it goes on, wait again or cancel it"
+            f"run {run} is still {status} after {seconds:g} s",
+            remedy="it goes on, wait again or cancel it",
         )
 
 
@@ -125,23 +132,65 @@ class OutputMismatch(OpenAgentsError, ValueError):
         self.model = model
         self.reason = reason
         super().__init__(
-            f"the output of run {run} is no {model}: {reason}; change the workflow's output or the model"
+            f"the output of run {run} is no {model}: {reason}",
+            remedy="change the workflow's output or the model",
         )
+
+
+# -- what is given as text -------------------------------------------------------------------------------
+
+
+class NotOfType(InvalidArgument, ValueError):
+    """A text or a value is not of the declared type; carries `reason`, and `proposals`, texts that would be."""
+
+    code = "not_of_type"
+
+    def __init__(self, reason: str, proposals: Sequence[str]) -> None:
+        self.reason = reason
+        self.proposals = tuple(proposals)
+        super().__init__(f"{reason}; write {' or '.join(self.proposals)}")
 
 
 # -- settings and files ----------------------------------------------------------------------------------
 
 
 class InvalidSetting(InvalidArgument, ValueError):
-    """A setting has a value that it cannot have; carries `name` and `reason`."""
+    """A setting has a value that it cannot have; carries `name`, `reason`, and `where` it was said, as far as known."""
 
     code = "invalid_setting"
     exit_status = 2
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, where: str = "") -> None:
         self.name = name
         self.reason = reason
-        super().__init__(f"setting {name}: {reason}")
+        self.because = name
+        self.where = where
+        source = f" ({where})" if where else ""
+        super().__init__(f"setting {name}{source}: {reason}")
+
+
+class InvalidProfile(InvalidArgument, ValueError):
+    """A file of profiles has a key or a value that it cannot have; carries `file`, `line` (0 for none) and `reason`."""
+
+    code = "invalid_profile"
+    exit_status = 2
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        self.file = file
+        self.line = line
+        self.reason = reason
+        where = f"{file}:{line}" if line else file
+        super().__init__(f"{where}: {reason}")
+
+
+class ProfileNotFound(NotFound, LookupError):
+    """There is no profile of this name; carries `name`."""
+
+    code = "profile_not_found"
+
+    def __init__(self, name: str, where: str) -> None:
+        self.name = name
+        super().__init__(f"there is no profile {name!r}{where}")
 
 
 class CapsuleUnreadable(InvalidArgument, ValueError):
@@ -151,7 +200,10 @@ class CapsuleUnreadable(InvalidArgument, ValueError):
 
     def __init__(self, what: str) -> None:
         self.what = what
-        super().__init__(f"the capsule cannot be read: {what}; export the run again")
+        super().__init__(
+            f"the capsule cannot be read: {what}",
+            remedy="export the run again",
+        )
 
 
 class ArchiveUnreachable(Unavailable, FileUnusable):
@@ -183,8 +235,8 @@ class NoLedger(LedgerError, NotFound):
 
     def __init__(self) -> None:
         super().__init__(
-            "the store has no ledger yet: make a key with `openagents audit keygen`, then `openagents audit seal`, "
-            "or start workers with OPENAGENTS_AUDIT_KEY"
+            "the store has no ledger yet",
+            remedy="start workers with OPENAGENTS_AUDIT_KEY",
         )
 
 
@@ -192,13 +244,14 @@ class NoLedger(LedgerError, NotFound):
 
 
 class CannotLeave(Conflict):
-    """A run cannot leave the store, because something still needs it."""
+    """A run cannot leave the store, because something still needs it; `because` names some of the reasons."""
 
     code = "cannot_leave"
 
-    def __init__(self, run: str, why: str) -> None:
+    def __init__(self, run: str, why: str, *, because: str = "") -> None:
         self.run = run
         self.why = why
+        self.because = because
         super().__init__(f"run {run} stays in the store: {why}")
 
 
@@ -213,7 +266,8 @@ class AmbiguousRun(NotFound, LookupError):
         self.others = others
         rest = f" and {others} more" if others else ""
         super().__init__(
-            f"several runs begin with {beginning!r}: {', '.join(runs)}{rest}; give more of the id"
+            f"several runs begin with {beginning!r}: {', '.join(runs)}{rest}",
+            remedy="give more of the id",
         )
 
 
@@ -225,7 +279,7 @@ class NotArchived(NotFound, LookupError):
     def __init__(self, run: str) -> None:
         self.run = run
         super().__init__(
-            f"run {run} is not in the archive; `openagents runs list --archived` shows what is"
+            f"run {run} is not in the archive",
         )
 
 
@@ -238,6 +292,20 @@ class NotMoved(Conflict):
         self.run = run
         self.why = why
         super().__init__(f"run {run} has not moved: {why}")
+
+
+class StillNeeded(Conflict):
+    """A published workflow is used, and would be missed; carries `name` and `reasons`."""
+
+    code = "still_needed"
+
+    def __init__(self, name: str, reasons: tuple[str, ...]) -> None:
+        self.name = name
+        self.reasons = reasons
+        super().__init__(
+            f"workflow {name} stays published: {', '.join(reasons)}. Runs of it keep their definition and go on "
+            "without it, all others would not find it any more; force it if that is meant"
+        )
 
 
 # -- healing ---------------------------------------------------------------------------------------------
@@ -264,8 +332,8 @@ class SandboxTooWeak(HealError):
         self.heal = heal
         self.leaves = leaves
         super().__init__(
-            f"--sandbox strict refuses this one: {bounds}; `openagents runs heal --resume {heal}` goes on without it, "
-            f"or with it where the kernel has more"
+            f"a strict sandbox is not to be had here: {bounds}",
+            remedy="go on without it, or where the kernel has more",
         )
 
 
@@ -276,9 +344,7 @@ class HealNotFound(HealError, NotFound):
 
     def __init__(self, heal: str) -> None:
         self.heal = heal
-        super().__init__(
-            f"there is no heal {heal!r} in this store; `openagents runs heal --dry-run` prints its id"
-        )
+        super().__init__(f"there is no heal {heal!r} in this store")
 
 
 class WaveUnfinished(HealError, TimedOut):
@@ -293,6 +359,41 @@ class WaveUnfinished(HealError, TimedOut):
         self.wave = wave
         self.open = open_runs
         super().__init__(
-            f"{len(open_runs)} runs of wave {wave} have not ended within {seconds:g} s ({open_runs[0]} is one): are "
-            f"there workers? `openagents runs heal --resume {heal}` goes on"
+            f"{len(open_runs)} runs of wave {wave} of heal {heal} have not ended within {seconds:g} s "
+            f"({open_runs[0]} is one)",
+            remedy="start workers, and resume the heal",
         )
+
+
+class NobodyWorks(WaveUnfinished):
+    """Nobody has worked on a run of a wave for some time; `because` says who is missing."""
+
+    code = "nobody_works"
+
+    def __init__(
+        self, heal: str, wave: int, run: str, seconds: float, because: str
+    ) -> None:
+        self.heal = heal
+        self.wave = wave
+        self.open = (run,)
+        self.because = because
+        HealError.__init__(
+            self,
+            f"nobody has worked on run {run} of wave {wave} of heal {heal} for {seconds:g} s: {because}",
+            remedy="start workers, and resume the heal",
+        )
+
+
+class ApiKeyNotFound(NotFound):
+    """There is no API key of an id."""
+
+    code = "api_key_not_found"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no API key {key_id}")
+
+
+class InvalidApiKey(InvalidArgument):
+    """An API key was asked for that cannot be."""
+
+    code = "invalid_api_key"

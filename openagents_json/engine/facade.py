@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from eventstore import codec
 from eventstore.errors import StoreUnavailable
-from eventstore.redis.emissions import Emitted
+from eventstore.event import Emitted
 from executor.clock import ulid
-from openagents_json.engine.documents import Document, is_reference, load_document
+from openagents_json.engine.documents import (
+    Document,
+    document_of_call,
+    is_reference,
+    load_document,
+    loaded,
+)
 from openagents_json.engine.lifecycle import Lifecycle
 from openagents_json.engine.services import Services
-from openagents_json.engine.wiring.client import run_identity
+from openagents_json.engine.wiring.client import partitions_for, run_identity
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
 
-if (
-    TYPE_CHECKING
-):  # what only some callers need is imported where it is used: it takes its time
-    from executor.coordination.starts import Started
+# What only some callers need is imported where it is used: it takes its time.
+if TYPE_CHECKING:
     from executor.runs.beginnings import Start
+    from openagents_json.engine.answers.runs import HistoryEvent, Result, RunInfo
     from openagents_json.engine.handles.handle import RunHandle
+    from openagents_json.engine.handles.started import StartedRun
     from openagents_json.engine.healing.heal import Healing
-    from openagents_json.engine.inspection.explain import Explanation
-    from openagents_json.engine.inspection.overview import Overview
-    from openagents_json.engine.inspection.values import (
-        HistoryEvent,
-        Result,
-        RunInfo,
-        RunInfoCache,
-    )
+    from openagents_json.engine.inspection.values import RunInfoCache
     from openagents_json.engine.plans import Documents
     from openagents_json.workflow.core.plan import Plan
     from openagents_json.workflow.language.validate import Report
@@ -48,11 +48,9 @@ class Engine(Lifecycle, Services):
 
     @cached_property
     def _documents(self) -> Documents:
-        from openagents_json.catalog.store_catalog import StoreCatalog
-        from openagents_json.engine.plans import Documents
+        from openagents_json.engine.plans import documents_of
 
-        catalog = StoreCatalog(self.core.directory, self.registry, self.core.workflows)
-        return Documents(catalog, self.core.definitions)
+        return documents_of(self.core, self.registry)
 
     @cached_property
     def _shown(self) -> RunInfoCache:
@@ -70,6 +68,7 @@ class Engine(Lifecycle, Services):
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
         output: None = None,
     ) -> RunHandle[Json]: ...
 
@@ -81,6 +80,7 @@ class Engine(Lifecycle, Services):
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
         output: type[Output],
     ) -> RunHandle[Output]: ...
 
@@ -91,20 +91,23 @@ class Engine(Lifecycle, Services):
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
         output: type[Any] | None = None,
     ) -> RunHandle[Any]:
         """Start a run and give its id, which is its handle too; the same request with the same key gives the same run.
 
         `workflow` is a document, its file, or the reference of a published workflow: `id`, `id@range`, `id@alias`. The
-        handle reads the run's output as `output`, a pydantic model or a TypedDict.
-        Raises InvalidDefinition, InvalidInputs, PayloadOverLimit, ConcurrencyLimitReached, EventStoreError, and
-        KeyConflict when the key stands for another request.
+        handle reads the run's output as `output`, a pydantic model or a TypedDict. A `budget` is as in a document, and
+        goes before that. Raises InvalidDefinition, InvalidInputs, InvalidBudget, PayloadOverLimit, EventStoreError,
+        ConcurrencyLimitReached, and KeyConflict when the key stands for another request.
         """
         from openagents_json.engine.handles.handle import RunHandle
 
-        start = self._start_of(workflow, inputs or {}, idempotency_key, labels)
-        run = self.core.starter.start(start, actor=self.actor).session.run
-        return RunHandle(run, self, output)
+        start = self._start_of(
+            workflow, inputs or {}, idempotency_key, labels, budget=budget
+        )
+        handled = self.core.starter.start(start, actor=self.actor)
+        return RunHandle(handled.session.run, self, output, is_new=handled.changed)
 
     def start_many(
         self,
@@ -112,19 +115,21 @@ class Engine(Lifecycle, Services):
         *,
         keys: Sequence[str | None] | None = None,
         labels: Mapping[str, str] | None = None,
-    ) -> list[Started]:
-        """Start several runs, many in a round trip, and give their ids; one that has not begun says why in `error`.
+    ) -> list[StartedRun]:
+        """Start several runs, many in a round trip, and give their handles; one that has not begun says why in `error`.
 
         Raises as `start` does, and TooManyStarts; then none of them has begun, but after StoreUnavailable nobody knows:
         the same `keys` again tell.
         """
+        from openagents_json.engine.handles.started import StartedRun
+
         self.core.starter.allow(len(requests))
-        pairs = zip(requests, keys or [None] * len(requests), strict=True)
-        starts = [
-            self._start_of(workflow, inputs, key, labels)
-            for (workflow, inputs), key in pairs
-        ]
-        return self.core.starter.start_many(starts, actor=self.actor)
+        run_keys = keys or [None] * len(requests)
+        partitions = partitions_for(len(requests), self.core)
+        rows = zip(loaded(requests), run_keys, partitions, strict=True)
+        starts = [self._start_of(*asked, key, labels, p) for asked, key, p in rows]
+        started = self.core.starter.start_many(starts, actor=self.actor)
+        return [StartedRun(run, self, run.error) for run in started]
 
     def _start_of(
         self,
@@ -132,25 +137,42 @@ class Engine(Lifecycle, Services):
         inputs: Mapping[str, Json],
         key: str | None,
         labels: Mapping[str, str] | None,
+        partition: int | None = None,
+        budget: Mapping[str, Json] | None = None,
     ) -> Start:
         from executor.runs.beginnings import Start
         from executor.runs.idempotency import Request
+        from openagents_json.engine.usage.budgets import checked_budget
         from openagents_json.workflow.core.parameters import check_inputs
 
-        plan = self.plan(workflow, seed=key or ulid(self.core.clock.now_ms()))
-        run, commit = run_identity(plan.id, key, self.core)
-        reference = (
-            workflow if isinstance(workflow, str) and is_reference(workflow) else ""
-        )
-        return Start(
-            run,
-            plan,
-            codec.normalise(check_inputs(plan, inputs)),
-            commit,
-            None if labels is None else dict(labels),
-            request=None
-            if key is None
-            else Request(key, inputs, reference, self.actor),
+        is_named = isinstance(workflow, str) and is_reference(workflow)
+        reference = str(workflow) if is_named else ""
+        seed = (key or ulid(self.core.clock.now_ms())) if reference else ""
+        plan = self.plan(workflow, seed=seed)
+        run, commit = run_identity(plan.id, key, self.core, partition)
+        given = codec.normalise(check_inputs(plan, inputs))
+        named = None if labels is None else dict(labels)
+        request = None
+        if key is not None:
+            request = Request(key, inputs, reference, self.actor)
+        allowed = checked_budget(budget)
+        return Start(run, plan, given, commit, named, request=request, budget=allowed)
+
+    def start_job(
+        self,
+        component: str,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> RunHandle[Json]:
+        """Call a component durably, without a document: a run of one step, whose output is what it returns.
+
+        Raises as `start` does.
+        """
+        document = document_of_call(component, inputs or {})
+        return self.start(
+            document, inputs, idempotency_key=idempotency_key, labels=labels
         )
 
     def run(
@@ -160,16 +182,25 @@ class Engine(Lifecycle, Services):
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
         timeout: float | None = None,
     ) -> Result:
         """Start a run and wait for its end.
 
         Raises as `start` and `wait` do.
         """
-        run = self.start(
-            workflow, inputs, idempotency_key=idempotency_key, labels=labels
+        from openagents_json.engine.waiting import started_and_awaited
+
+        start = self._start_of(
+            workflow, inputs or {}, idempotency_key, labels, budget=budget
         )
-        return self.wait(run, timeout=timeout)
+        return started_and_awaited(self.core, start, self.actor, timeout)
+
+    def handle(self, run: str) -> RunHandle[Json]:
+        """Return the handle of a run that there is: its result, its events, what its components show."""
+        from openagents_json.engine.handles.handle import RunHandle
+
+        return RunHandle(run, self)
 
     def wait(self, run: str, *, timeout: float | None = None) -> Result:
         """Wait until a run has ended, `timeout` in seconds.
@@ -195,19 +226,19 @@ class Engine(Lifecycle, Services):
             raise RunNotFound(run)
         return first.time_ms
 
-    def history(self, run: str, *, after: int = 0) -> list[HistoryEvent]:
-        """Return the events of a run, oldest first.
+    def history(
+        self, run: str, *, after: int = 0, limit: int | None = None
+    ) -> list[HistoryEvent]:
+        """Return the events of a run behind a version, oldest first, `limit` of them at most.
 
         Large payloads stand in it by reference, those of an encrypted run as far as this process has the keys. Raises
         RunNotFound.
         """
         from openagents_json.engine.inspection.values import history_events
 
-        return [
-            event
-            for page in self.replay.shown(run, after=after)
-            for event in history_events(page)
-        ]
+        shown = self.replay.shown(run, after=after)
+        events = (event for page in shown for event in history_events(page))
+        return [*islice(events, limit)]
 
     def watch(
         self, run: str, *, after: int = 0, block_ms: int = 1000
@@ -227,24 +258,13 @@ class Engine(Lifecycle, Services):
         self, *, limit: int = 50, status: str | None = None, workflow: str | None = None
     ) -> list[RunInfo]:
         """List runs, newest first; `views.runs` searches by more."""
-        from openagents_json.engine.inspection.values import RunInfo
+        from openagents_json.engine.answers.lists import listed
 
         chosen = RunFilter(
             status=(status,) if status else (), workflow=(workflow,) if workflow else ()
         )
         rows = self.views.runs(chosen, limit=limit).items
-        return [
-            RunInfo(
-                r.id,
-                r.workflow,
-                r.status,
-                r.events,
-                r.started_ms,
-                parent=r.parent,
-                labels=r.labels,
-            )
-            for r in rows
-        ]
+        return [listed(row) for row in rows]
 
     def cancel(
         self,
@@ -286,24 +306,6 @@ class Engine(Lifecycle, Services):
         from openagents_json.engine.healing.heal import Healing
 
         return Healing(self, self.wait)
-
-    def explain(self, run: str) -> Explanation:
-        """Say why a run is as it is: where it failed or waits, and how it differs from the nearest that completed.
-
-        Raises RunNotFound and ViewBehind.
-        """
-        from openagents_json.engine.inspection.explain import explain
-
-        return explain(run, self.replay, self.views)
-
-    def overview(self, run: str) -> Overview:
-        """Look at a run as people do: its steps with how long they took, and what it waits for.
-
-        Raises RunNotFound.
-        """
-        from openagents_json.engine.inspection.overview import overview
-
-        return overview(run, self.replay)
 
     def signal(
         self,
@@ -389,7 +391,8 @@ class Engine(Lifecycle, Services):
         With an alias, "id@alias" means this version from now on. Raises InvalidDefinition and VersionExists.
         """
         plan = self.plan(workflow)
-        name = self.core.workflows.add(plan, self.core.clock.now_ms())
+        workflows = self.core.workflows.by(self.actor)
+        name = workflows.add(plan, self.core.clock.now_ms())
         if alias is not None:
-            self.core.workflows.point(plan.id, alias, plan.version)
+            workflows.point(plan.id, alias, plan.version)
         return name

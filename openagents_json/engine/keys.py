@@ -54,7 +54,9 @@ class RunKeys:
         """
         self._core.sessions.load(run)
         key = self._core.keyring.export_key(run)
-        return None if key is None else base64.b64encode(key).decode()
+        if key is None:
+            return None
+        return base64.b64encode(key).decode()
 
     def adopt(self, run: str, key: bytes) -> None:
         """Keep the key of a run that comes from another store, before its capsule is imported.

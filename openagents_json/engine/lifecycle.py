@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -18,12 +20,14 @@ from openagents_json.engine.settings import (
     Settings,
     program_settings,
 )
+from openagents_json.engine.wiring.parts import LazyParts
 
 if TYPE_CHECKING:
     from executor.runs.codec import Limits
     from executor.worker.runtime import WorkSettings
     from executor.worker.worker import Worker
     from openagents_json.catalog.registry import Registry
+    from openagents_json.engine.remote_work.parts import RemoteParts
     from openagents_json.engine.telemetry.port import Telemetry
     from openagents_json.engine.wiring.client import Core
     from projections.projection import Projection
@@ -31,6 +35,14 @@ if TYPE_CHECKING:
 
 STORE = "store"
 """The broker that is the store's own server."""
+
+
+@cache
+def _made_once(kind: Any) -> tuple[str, ...]:
+    """Return the parts of an engine that are made when they are asked for first."""
+    return tuple(
+        name for name in dir(kind) if isinstance(getattr(kind, name), cached_property)
+    )
 
 
 class Lifecycle:
@@ -48,6 +60,7 @@ class Lifecycle:
         self.actor = actor
         self._close = opened.close
         self._worker: Worker | None = None
+        self._remote = LazyParts(self._remote_parts)
 
     @classmethod
     def open(
@@ -80,10 +93,9 @@ class Lifecycle:
         )
         engine = cls(opened, actor=settings.actor or "program")
         try:
-            if workers and any(True for _ in engine.registry.names()):
-                engine.work_here(
-                    workers, lease_ms=settings.lease_ms, leases=settings.leases
-                )
+            has_components = workers and any(True for _ in engine.registry.names())
+            if has_components:
+                engine.work_as(settings, workers)
         except BaseException:
             engine.close()
             raise
@@ -168,7 +180,8 @@ class Lifecycle:
         """
         if not url:  # the settings would take that for the store in a directory, which nobody has asked for
             raise InvalidRequest(
-                f"there is no URL of a store; it must begin with {FORMS}"
+                "there is no URL of a store",
+                remedy=f"it must begin with {FORMS}",
             )
         settings = program_settings(
             url=url,
@@ -210,6 +223,15 @@ class Lifecycle:
             )
         )
 
+    def work_as(self, settings: Settings, workers: int) -> None:
+        """Begin to run the components of this engine as settings say, on so many threads of this program for each type.
+
+        Memory limits are not held here: threads share the memory of their program.
+        """
+        from openagents_json.engine.worker_types.settle import in_this_process
+
+        self.work(in_this_process(settings, queues_of(self.registry), workers))
+
     def work(self, settings: WorkSettings) -> Worker:
         """Begin to run steps on threads of this program."""
         from openagents_json.engine.wiring.worker import build_worker
@@ -219,12 +241,43 @@ class Lifecycle:
         self._worker.run_threads()
         return self._worker
 
+    def _remote_parts(self) -> RemoteParts:
+        from openagents_json.engine.remote_work.parts import RemoteParts
+
+        return RemoteParts(self.core, lambda: self._worker is not None)
+
+    def acting_as(self, actor: str) -> Self:
+        """Return this engine in the name of somebody: on the same store, which the original closes."""
+        kind: Any = type(self)
+        for part in _made_once(kind):
+            getattr(
+                self, part
+            )  # both have the same caches, and one thread that watches
+        other = copy(self)
+        other.actor = actor
+        return other
+
+    def once(self, commit: str, after: int, on_repeat: Callable[[], None]) -> Self:
+        """Return this engine for one request: its command is carried out once, whoever sends it again.
+
+        `commit` names it in the log of its run, behind the version `after`; `on_repeat` is called if it is there.
+        """
+        from openagents_json.engine.steering.requests import carrying_out_once
+
+        other = self.acting_as(self.actor)
+        other.core = carrying_out_once(self.core, commit, after, on_repeat)
+        return other
+
     def close(self, *, grace_seconds: float = 10.0) -> None:
         """Stop the threads, then the connections, then the server if nobody else uses it.
 
         Steps under way get `grace_seconds` to finish; what is left then goes to other workers, or waits for the next.
         """
-        worker, self._worker = self._worker, None
+        remote = self._remote.taken()
+        if remote is not None:
+            remote.close()
+        worker = self._worker
+        self._worker = None
         if worker is not None:
             worker.stop(grace_seconds)
         # After the threads, whose last commits may end a wait; before the connections that those who wait use.

@@ -15,7 +15,6 @@ from eventstore.redis.driver.fitness.preflight import require
 from eventstore.redis.driver.replication import quorum_of
 from executor.celery.broker import ringing_broker
 from executor.clock import Clock, SystemClock
-from openagents_json.engine.components import registry_of
 from openagents_json.engine.wiring.client import Core, build_core
 from projections.projection import Projection
 
@@ -54,6 +53,9 @@ def open_store(
     Without `components`, those that the program has declared count; with `limits`, they count and not those of the
     settings. Raises eventstore.errors.EventStoreError, KeyUnusable and InvalidKey; nothing stays open then.
     """
+    # Who only looks at views needs no components, and what finds them costs more than a look.
+    from openagents_json.engine.components import registry_of
+
     opened = ExitStack()
     try:
         # What is opened first is closed last: the server, when all that is connected to it has gone.
@@ -78,7 +80,10 @@ def open_store(
             encryption_keys=settings.master_keys,
             telemetry=telemetry,
         )
-        return OpenStore(core, registry_of(components), url, opened.close)
+        registry = registry_of(components)
+        if settings.build:
+            registry.deployed_as(settings.build)
+        return OpenStore(core, registry, url, opened.close)
     except BaseException:
         opened.close()
         raise

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from openagents_json.catalog.definitions import Definitions
+from openagents_json.catalog.registry import Registry
 from openagents_json.catalog.store_catalog import StoreCatalog
 from openagents_json.engine.documents import Loaded, components_of
+from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.language.bind import bind_checked
 from openagents_json.workflow.language.validate import Checked, check
 
 CAPACITY: Final = 1024
+
+
+def documents_of(core: Core, registry: Registry) -> Documents:
+    """Return the documents of a program, bound against its components and those of the store."""
+    catalog = StoreCatalog(core.directory, registry, core.workflows, core.registered)
+    return Documents(catalog, core.definitions)
 
 
 class Documents:
@@ -26,9 +34,7 @@ class Documents:
 
     def check(self, loaded: Loaded) -> Checked:
         """Look through a document, with the components that are known here and in the store now."""
-        source = loaded.source()
-        catalog = self._catalog.fresh(components_of(source.value))
-        checked = check(source, catalog)
+        checked = self._look(loaded, compares=True)
         self._last = (loaded.digest, checked) if checked.report.valid else None
         return checked
 
@@ -53,4 +59,11 @@ class Documents:
         last = self._last
         if last is not None and last[0] == loaded.digest:
             return last[1]
-        return self.check(loaded)
+        # Of a valid document nobody asks for warnings here, and to compare schemas is most of the work.
+        checked = self._look(loaded, compares=False)
+        return checked if checked.report.valid else self.check(loaded)
+
+    def _look(self, loaded: Loaded, *, compares: bool) -> Checked:
+        source = loaded.source()
+        catalog = self._catalog.fresh(components_of(source.value))
+        return check(source, catalog, compares=compares)

@@ -13,9 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from eventstore.redis.driver.replication import MOST_MS
 from openagents_json.engine.errors import InvalidSetting
+from openagents_json.engine.profiles.choice import environment_values
+from openagents_json.engine.profiles.worker_type import (
+    LONGEST_LEASE_MS,
+    SHORTEST_LEASE_MS,
+    WORKER_TYPES,
+    WorkerType,
+)
 
 if TYPE_CHECKING:
     from executor.runs.codec import Limits
+    from openagents_json.engine.profiles.resolve import Resolved
 
 
 NO_BROKER: Final = "none"
@@ -24,10 +32,6 @@ NO_BROKER: Final = "none"
 OF_A_SERVER: Final = 64
 EMBEDDED: Final = 8
 """How many partitions a new store gets: many workers share the one, one machine the other."""
-
-
-SHORTEST_LEASE_MS: Final = 300
-LONGEST_LEASE_MS: Final = 3_600_000
 
 _LEASE: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|)")
 _UNITS: Final = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
@@ -39,6 +43,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     url: str = Field(default="", repr=False)
+    api_key: str = Field(default="", repr=False)
     broker: str = Field(default="", repr=False)
     prefix: str = "oa"
     partitions: int = Field(default=0, ge=0, le=4096)
@@ -49,13 +54,17 @@ class Settings(BaseModel):
     replica_timeout_ms: int = Field(default=2000, ge=1, le=MOST_MS)
     data: str = ".openagents"
     components: str = ""
+    build: str = Field(default="", max_length=200)
     actor: str = Field(default="", max_length=200)
     queues: str = ""
     concurrency: int = Field(default=4, ge=1, le=1000)
     lease_ms: int = Field(default=10_000, ge=SHORTEST_LEASE_MS, le=LONGEST_LEASE_MS)
     leases: Mapping[str, int] = Field(default_factory=dict)
+    worker_types: Mapping[str, WorkerType] = Field(default_factory=dict)
     async_limit: int = Field(default=1000, ge=1, le=100_000)
     grace_seconds: float = Field(default=10.0, ge=0, le=86_400)
+    log_level: str = Field(default="warning", pattern="^(debug|info|warning|error)$")
+    log_format: str = Field(default="text", pattern="^(text|json)$")
     audit_key: str = ""
     archive: str = Field(default="", repr=False)
     payload_limit: int = Field(default=8 * 1024 * 1024, ge=1024)
@@ -64,6 +73,33 @@ class Settings(BaseModel):
     max_items: int = Field(default=250_000, ge=1)
     max_starts: int = Field(default=100_000, ge=1)
     encryption_keys: str = Field(default="", repr=False)
+
+    @classmethod
+    def from_profile(
+        cls,
+        name: str | None = None,
+        *,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Settings:
+        """Read the settings as commands do: `values` count first, then the environment, then a profile of a file.
+
+        The file is the nearest `openagents.toml`, in `folder` (the working directory) or above it. Without a `name`, it
+        is the profile of OPENAGENTS_PROFILE, or that which the file names. Raises InvalidSetting, InvalidProfile and
+        ProfileNotFound.
+        """
+        from openagents_json.engine.profiles.resolve import resolve
+
+        resolved = resolve(
+            cls,
+            values,
+            profile=name,
+            environment=environment,
+            folder=folder,
+            spelled=lambda setting: f"{setting}=",
+        )
+        return resolved.settings
 
     @field_validator("leases", mode="before")
     @classmethod
@@ -142,20 +178,31 @@ def _keys(text: str) -> tuple[str, ...]:
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings.
+    """Read the settings of the environment alone; `Settings.from_profile` reads those of a profile beneath it.
 
     Raises InvalidSetting, which names the first that is wrong.
     """
-    source = os.environ if environment is None else environment
-    prefix = "OPENAGENTS_"
-    values = {
-        key[len(prefix) :].lower(): value
-        for key, value in source.items()
-        if key.startswith(prefix)
-    }
-    return read_settings(
-        {name: values[name] for name in Settings.model_fields if values.get(name)}
-    )
+    values = environment_values(environment)
+    settings = {name: values[name] for name in Settings.model_fields if name in values}
+    if not any(name.startswith(WORKER_TYPES) for name in values):
+        return read_settings(settings)
+    from openagents_json.engine.worker_types.parts import parts_of_variables, tables_of
+
+    worker_types = tables_of(parts_of_variables(values))
+    return read_settings({**settings, WORKER_TYPES: worker_types})
+
+
+def command_settings(
+    options: Mapping[str, Any], *, profile: str | None = None
+) -> Resolved[Settings]:
+    """Read the settings of a command, and where each comes from: of its `options`, None stands for one not given.
+
+    Raises InvalidSetting, InvalidProfile and ProfileNotFound.
+    """
+    from openagents_json.engine.profiles.resolve import resolve
+
+    given = {name: value for name, value in options.items() if value is not None}
+    return resolve(Settings, given, profile=profile)
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.event import Recorded
 from eventstore.redis.driver.confirming import confirmed_version
 from eventstore.redis.driver.retries import retrying
+from openagents_json.engine.answers.runs import Result
 from openagents_json.engine.errors import WaitTimeout
-from openagents_json.engine.inspection.values import Result, result_by, result_of
+from openagents_json.engine.inspection.values import result_by, result_of
 from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core.event_types import CLOSED_AS
 
 if TYPE_CHECKING:
+    from executor.runs.beginnings import Start
     from executor.runs.repository import Session
 
 log = logging.getLogger(__name__)
@@ -28,15 +31,31 @@ LOOK_MS = 2000.0
 """How often who is to be woken looks by itself: a worker of an older release ends runs without telling anybody."""
 
 
+def started_and_awaited(
+    core: Core, start: Start, actor: str, timeout: float | None
+) -> Result:
+    """Start a run and wait for its end, which is noted with the start: no call says it in between.
+
+    Raises as `RunStarter.start` and `Waiter.result` do.
+    """
+    handled = core.starter.start(replace(start, awaited=True), actor=actor)
+    run = handled.session.run
+    # A run that was there already was started by somebody else, who may not have waited.
+    return Waiter(core, run, timeout, noted=handled.changed).result()
+
+
 class Waiter:
-    """One caller that waits for one run, `timeout` in seconds.
+    """One caller that waits for one run, `timeout` in seconds; `noted` tells that its start said that somebody waits.
 
     It is woken once, by the commit that ends the run, and reads that event alone. Where that cannot be had (this user
     may only read, replicas have to confirm, the server goes away), it follows the events of the run.
     """
 
-    def __init__(self, core: Core, run: str, timeout: float | None) -> None:
+    def __init__(
+        self, core: Core, run: str, timeout: float | None, *, noted: bool = False
+    ) -> None:
         self._core = core
+        self._noted = noted
         self._run = run
         self._timeout = timeout
         self._ends = (
@@ -56,7 +75,9 @@ class Waiter:
         try:
             while (left := self._left(LOOK_MS)) >= 1:
                 block_ms = int(min(LOOK_MS, left))
-                end = self._core.store.wait_for_end(self._run, block_ms)
+                noted = self._noted
+                self._noted = False
+                end = self._core.store.wait_for_end(self._run, block_ms, noted=noted)
                 if end is not None:
                     return self._result_by(end.last)
         except EventStoreError as error:
@@ -87,11 +108,9 @@ class Waiter:
             )
         except StoreUnavailable:
             tail = ()
-        return (
-            self._core.sessions.extend(self._run, session, tail)
-            if tail
-            else self._read()
-        )
+        if tail:
+            return self._core.sessions.extend(self._run, session, tail)
+        return self._read()
 
     def _read(self) -> Session:
         """Read the run; a server that is away, as in a failover, is waited for as long as the caller would wait."""
@@ -119,8 +138,6 @@ class Waiter:
         )
 
     def _left(self, otherwise: float) -> float:
-        return (
-            otherwise
-            if self._ends is None
-            else max(0.0, self._ends - self._core.clock.steady_ms())
-        )
+        if self._ends is None:
+            return otherwise
+        return max(0.0, self._ends - self._core.clock.steady_ms())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 
 from executor.celery.app import CeleryDoorbell, celery_queue, make_app
@@ -19,26 +20,40 @@ from openagents_json.engine.settings import Settings
 from openagents_json.engine.telemetry.loading import telemetry_maker
 from openagents_json.engine.wiring.client import build_core
 from openagents_json.engine.wiring.worker import build_worker
+from openagents_json.engine.worker_types.settle import (
+    check_memory,
+    pool_of,
+    work_settings,
+)
 
 
 def run_worker(
     settings: Settings,
     components: Sequence[str],
     *,
-    pool: str = "threads",
+    pool: str | None = None,
     name: str = "",
     telemetry: str = "",
     tell: Callable[[str], None] = lambda _: None,
+    ready: Callable[[Registry], None] = lambda _: None,
 ) -> int:
     """Run a worker process until it is told to stop; gives its exit code. `tell` gets a line about what it serves.
 
-    `telemetry` names a function ("module:function") that makes what gets the numbers of each process that works.
+    Without a `pool`, it is that of the worker types that are served, and threads where they differ.
+    `ready` is called when it takes steps, with what it has loaded; `telemetry` names a function ("module:function")
+    that makes what gets the numbers of each process that works.
 
     Raises EventStoreError when the store is not usable, ComponentError when a component cannot be loaded,
-    InvalidSetting when that function cannot, and KeyUnusable when the ledger's key cannot be read.
+    InvalidSetting when that function cannot or a limit could not be held, and KeyUnusable when the ledger's key cannot
+    be read.
     """
     registry = load_components(components)
+    if settings.build:
+        registry.deployed_as(settings.build)
     queues = _served(settings.queues, registry)
+    pool = pool or pool_of(settings, queues)
+    work = work_settings(settings, queues)
+    check_memory(work, pool)
     # Celery needs a broker; where nobody is woken, it listens at the store's server in vain.
     broker = settings.broker_at(settings.url) or settings.url
     app = make_app(broker, settings.prefix, queues)
@@ -46,7 +61,7 @@ def run_worker(
     def ring() -> Doorbell:
         return CeleryDoorbell(app, settings.prefix)
 
-    make_worker = _worker_maker(settings, components, registry, queues, ring, telemetry)
+    make_worker = _worker_maker(settings, components, registry, work, ring, telemetry)
     # Refused here, before processes are forked: a store that is not usable.
     probe, _ = connected(settings, SystemClock())
     probe.close()
@@ -55,6 +70,8 @@ def run_worker(
     tell(
         f"working on {', '.join(queues)} with {len(registry.names())} components; Ctrl-C or SIGTERM ends it"
     )
+    for line in _without_components(queues, registry) if settings.queues else ():
+        tell(line)
     return run(
         app,
         lambda: make_worker(name),
@@ -62,7 +79,9 @@ def run_worker(
         concurrency=settings.concurrency,
         pool=pool,
         grace_seconds=settings.grace_seconds,
+        broker_level=_level_of_broker(settings),
         tell=tell,
+        ready=lambda: ready(registry),
     )
 
 
@@ -70,7 +89,7 @@ def _worker_maker(
     settings: Settings,
     components: Sequence[str],
     registry: Registry,
-    queues: tuple[str, ...],
+    work: WorkSettings,
     ring: Callable[[], Doorbell],
     telemetry: str,
 ) -> Callable[[str], Worker]:
@@ -82,13 +101,7 @@ def _worker_maker(
     make_telemetry = telemetry_maker(telemetry)
     signer = signer_of(settings)
     clock = SystemClock()
-    work = WorkSettings(
-        queues=queues,
-        concurrency=settings.concurrency,
-        lease_ms=settings.lease_ms,
-        leases=settings.leases,
-        async_limit=settings.async_limit,
-    )
+    broker_level = _level_of_broker(settings)
 
     def make(name: str) -> Worker:
         # All that has a connection or threads is made here, behind the fork, which keeps neither.
@@ -96,7 +109,7 @@ def _worker_maker(
         core = build_core(
             connection,
             keyspace,
-            doorbell=BackgroundDoorbell(ring),
+            doorbell=BackgroundDoorbell(ring, clock, broker_level),
             clock=clock,
             limits=settings.limits,
             projections=projections,
@@ -109,10 +122,25 @@ def _worker_maker(
     return make
 
 
+def _level_of_broker(settings: Settings) -> int:
+    """Return how loud it is said that the broker is away: softly where it is the store, which is said anyway."""
+    is_store = settings.broker_at(settings.url) == settings.url
+    return logging.INFO if is_store else logging.WARNING
+
+
 def _unserved_lease(name: str, queues: Sequence[str]) -> str:
     near = get_close_matches(name, queues, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"no lease of {name!r} is held here, it is not served{hint}"
+
+
+def _without_components(queues: Sequence[str], registry: Registry) -> Iterator[str]:
+    """Say of each queue that nothing here belongs to it: its name may be misspelt, and nobody would ever know."""
+    there_are = {spec.queue for spec in registry.specs()}
+    for queue in sorted(set(queues) - there_are):
+        near = get_close_matches(queue, there_are, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        yield f"no component here is of worker type {queue!r}{hint}"
 
 
 def _served(named: str, registry: Registry) -> tuple[str, ...]:

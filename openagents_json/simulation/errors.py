@@ -34,7 +34,8 @@ class NoMock(ComponentError):
     def __init__(self, component: str) -> None:
         self.component = component
         super().__init__(
-            f"the test has no component {component!r}; add it to `components`"
+            f"the test has no component {component!r}",
+            remedy="add it to `components`",
         )
 
 

@@ -234,7 +234,9 @@ class Lives:
         )
         lease = claimed.lease
         self._store.beat([lease], LEASE_MS, begin=True)
-        event = ev.StepStarted(step, lease.attempt, lease.fence, WORKER, self._now_ms())
+        event = ev.StepStarted(
+            step, lease.attempt, lease.fence, WORKER, time_ms=self._now_ms()
+        )
         life.state = evolve(life.state, event)
         life.events.append((self._now_ms(), event))
         life.leases[step], life.commit = lease, claimed.commit

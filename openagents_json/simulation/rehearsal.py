@@ -99,7 +99,8 @@ class Rehearsal(World):
         """Run one step."""
         if life.state.status != st.RUNNING:
             raise RehearsalOver
-        begun, name = self.claim(life, step), self._mock(step)
+        begun = self.claim(life, step)
+        name = self._mock(step)
         if name is not None:
             self.mocked[step] = None
             outcome: cmd.Outcome = cmd.Completed(step, begun.attempt, self._mocks[name])
@@ -123,8 +124,11 @@ class Rehearsal(World):
         )
         if answer.refused:
             raise Unproven(step, answer.refused)
-        if answer.late and own and own <= limit:
-            return cmd.Expired(step, begun.attempt, "start_to_close", own)
+        is_late = answer.late and own and own <= limit
+        if is_late:
+            return cmd.Expired(
+                step=step, attempt=begun.attempt, kind="start_to_close", limit_ms=own
+            )
         if answer.late:
             raise Unproven(
                 step,
@@ -143,18 +147,19 @@ class Rehearsal(World):
         attempt: int,
         limit: int,
     ) -> SandboxCall:
-        component, workflow = plan.component or "", life.state.workflow
+        component = plan.component or ""
+        workflow = life.state.workflow
         key = life.state.idempotency_key(step)
         return SandboxCall(
-            component,
-            dict(inputs),
-            life.id,
-            step,
-            workflow,
-            attempt,
-            self.now_ms,
-            limit,
-            key,
+            component=component,
+            inputs=dict(inputs),
+            run=life.id,
+            step=step,
+            workflow=workflow,
+            attempt=attempt,
+            now_ms=self.now_ms,
+            limit_ms=limit,
+            idempotency_key=key,
         )
 
 

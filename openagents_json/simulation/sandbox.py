@@ -112,11 +112,9 @@ class Sandbox:
         answer, late = self._asked(asdict(call), call.limit_ms)
         if answer is None:
             code = self._end()
-            return (
-                SandboxReply(late=True)
-                if late
-                else SandboxReply(refused=f"it ended its process (exit code {code})")
-            )
+            if late:
+                return SandboxReply(late=True)
+            return SandboxReply(refused=f"it ended its process (exit code {code})")
         if "unknown" in answer:
             return SandboxReply(
                 refused=f"{answer['unknown']}; give its module with --components"
@@ -234,14 +232,13 @@ class Sandbox:
             line = b""
         finally:
             timer.cancel()
-        return (
-            (codec.decode(line[:-1]), False)
-            if line.endswith(b"\n")
-            else (None, late.is_set())
-        )
+        if line.endswith(b"\n"):
+            return (codec.decode(line[:-1]), False)
+        return (None, late.is_set())
 
     def _end(self) -> int:
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         self._loaded = False
         if process is None:
             return 0
@@ -258,7 +255,8 @@ class Sandbox:
     def close(self) -> None:
         """End the process and remove its folder."""
         self._end()
-        folder, self._folder = self._folder, None
+        folder = self._folder
+        self._folder = None
         if folder is not None:
             folder.cleanup()
 

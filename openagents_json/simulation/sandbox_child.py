@@ -34,7 +34,8 @@ def main(kernel: Kernel | None = None) -> None:
     begin = codec.decode(lines.readline().rstrip(b"\n"))
     resource.setrlimit(resource.RLIMIT_AS, (begin["memory"], begin["memory"]))
     refused: list[str] = []
-    folder, secrets = Path(begin["folder"]), Secrets(tuple(begin["secrets"]))
+    folder = Path(begin["folder"])
+    secrets = Secrets(tuple(begin["secrets"]))
     hidden, complete = secret_files(Path.cwd(), secrets.paths)
     answer(
         asdict(confine(kernel or ThisKernel(), SandboxPolicy(folder, hidden, complete)))
@@ -59,7 +60,8 @@ def main(kernel: Kernel | None = None) -> None:
 
 def _channel() -> tuple[BinaryIO, Callable[[Any], None]]:
     """Take the pipes for the calls away from the components: what these print goes nowhere."""
-    lines, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    lines = os.fdopen(os.dup(0), "rb")
+    out = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(2, 1)

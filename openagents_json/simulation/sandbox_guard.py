@@ -77,7 +77,8 @@ def refusal(event: str, args: Sequence[Any], directory: str, secrets: Secrets) -
         return _opening(args[0], args[2], directory, secrets)
     if event in _TAKES and _holds(secrets, args[0]):
         return f"reading {args[0]!r}, where secrets are"
-    if event == "sqlite3.connect" and _READ_ONLY.match(os.fsdecode(args[0])):
+    is_read_only = event == "sqlite3.connect" and _READ_ONLY.match(os.fsdecode(args[0]))
+    if is_read_only:
         return ""
     for path_index, folder_index in _PATHS.get(event, ()):
         base = args[folder_index] if 0 <= folder_index < len(args) else -1
@@ -88,8 +89,12 @@ def refusal(event: str, args: Sequence[Any], directory: str, secrets: Secrets) -
 
 def _opening(path: Any, flags: Any, directory: str, secrets: Secrets) -> str:
     if isinstance(flags, int) and flags & _WRITES:
-        return "" if _inside(path, -1, directory) else f"writing {path!r}"
-    return f"reading {path!r}, where secrets are" if _holds(secrets, path) else ""
+        if _inside(path, -1, directory):
+            return ""
+        return f"writing {path!r}"
+    if _holds(secrets, path):
+        return f"reading {path!r}, where secrets are"
+    return ""
 
 
 def _holds(secrets: Secrets, path: Any) -> bool:
@@ -99,7 +104,9 @@ def _holds(secrets: Secrets, path: Any) -> bool:
 def _shown(args: Sequence[Any]) -> str:
     """Return the arguments that say something, short: addresses and commands."""
     texts = [repr(arg) for arg in args if isinstance(arg, str | bytes | tuple | list)]
-    return f" {texts[0][:100]}" if texts else ""
+    if texts:
+        return f" {texts[0][:100]}"
+    return ""
 
 
 def _inside(path: Any, folder: Any, directory: str) -> bool:

@@ -181,7 +181,8 @@ class ThisKernel:
         """Leave a namespace: as who may do so, or as the root of a user namespace of its own."""
         if not hasattr(self._libc, "unshare"):  # of Linux alone
             return False
-        uid, gid = os.getuid(), os.getgid()
+        uid = os.getuid()
+        gid = os.getgid()
         if self._libc.unshare(what) == 0:
             return True
         if self._libc.unshare(CLONE_NEWUSER | what) != 0:
@@ -209,10 +210,8 @@ class ThisKernel:
         attributes = (ctypes.c_uint64 * 4)(
             _MOUNT_ATTR_RDONLY if on else 0, 0 if on else _MOUNT_ATTR_RDONLY, 0, 0
         )
-        encoded, size = (
-            ctypes.c_char_p(os.fsencode(path)),
-            ctypes.c_size_t(ctypes.sizeof(attributes)),
-        )
+        encoded = ctypes.c_char_p(os.fsencode(path))
+        size = ctypes.c_size_t(ctypes.sizeof(attributes))
         done = self._libc.syscall(
             ctypes.c_long(_MOUNT_SETATTR),
             _AT_FDCWD,
@@ -228,7 +227,9 @@ def _landlock() -> Any:
     try:
         import landlockpy
 
-        return landlockpy if landlockpy.abi_version() >= _LANDLOCK_TRUNCATES else None
+        if landlockpy.abi_version() >= _LANDLOCK_TRUNCATES:
+            return landlockpy
+        return None
     except (ImportError, OSError):
         return None
 

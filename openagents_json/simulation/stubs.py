@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from openagents_json.catalog.registry import Component, Registry
+from openagents_json.catalog.component import Component
+from openagents_json.catalog.registry import Registry
 from openagents_json.components.binding import plain
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.copies import own_copy
 from openagents_json.components.errors import UnknownComponent, describe_error
+from openagents_json.components.usage import UsageMeter
 from openagents_json.simulation.errors import NoMock
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.types import Json
@@ -59,13 +61,15 @@ class Stubs:
     def perform(self, call: Call, context: Context) -> cmd.Outcome:
         """Run one attempt of a step."""
         self.calls.append(replace(call, inputs=own_copy(call.inputs)))
+        meter = UsageMeter()
+        context = replace(context, on_usage=meter.add)
         try:
             output = self._output(call, context)
         except Exception as error:
             described = describe_error(error)
             described.pop("traceback", None)
-            return cmd.Failed(call.step, call.attempt, described)
-        return cmd.Completed(call.step, call.attempt, plain(output))
+            return cmd.Failed(call.step, call.attempt, described, meter.take())
+        return cmd.Completed(call.step, call.attempt, plain(output), meter.take())
 
     def _output(self, call: Call, context: Context) -> Any:
         name = call.component.partition("@")[0]

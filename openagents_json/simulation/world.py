@@ -20,6 +20,7 @@ from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.concurrency_owner import parent_of_child
 from openagents_json.workflow.core.decide.elapsed import begun_too_late
 from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.core.usage import on_log
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.types import Json
 
@@ -145,7 +146,12 @@ class World:
             return
         key = life.state.idempotency_key(step)
         call = Call(
-            plan.component or "", step, begun.attempt, begun.inputs, life.id, key
+            component=plan.component or "",
+            step=step,
+            attempt=begun.attempt,
+            inputs=begun.inputs,
+            run=life.id,
+            idempotency_key=key,
         )
         context = context_of(
             call,
@@ -181,7 +187,8 @@ class World:
         return first
 
     def _act(self, member: DueMember) -> None:
-        life, key = self.lives[member.run], member.key
+        life = self.lives[member.run]
+        key = member.key
         if key.kind is not DueKind.LEASE:  # a lease goes with the decision on its loss
             self._runs.forget(life, key)
         match member.kind:
@@ -260,10 +267,16 @@ class World:
 
     def _tell_parent(self, life: SimulatedRun) -> None:
         parent = life.state.parent or {}
-        above, state = self.lives.get(str(parent.get("run"))), life.state
+        above = self.lives.get(str(parent.get("run")))
+        state = life.state
         if above is not None and not above.state.closed:
             closed = cmd.CloseChild(
-                str(parent["step"]), life.id, state.status, state.output, state.error
+                step=str(parent["step"]),
+                child=life.id,
+                status=state.status,
+                output=state.output,
+                error=state.error,
+                usage=on_log(state.used) or None,
             )
             self.give(above, closed)
 
@@ -271,7 +284,8 @@ class World:
 
     def _gates(self, life: SimulatedRun, step: str) -> None:
         waits = life.state.steps[step].waits if step else life.state.queue
-        member, fences = f"{life.id}|{step}", {}
+        member = f"{life.id}|{step}"
+        fences = {}
         for kind, key, limit, _, policy in waits:
             if kind == "debounce":
                 self._supersede(life, key)
@@ -296,7 +310,8 @@ class World:
 
     def _cancel_oldest(self, life: SimulatedRun, holders: list[str]) -> None:
         """Cancel the oldest run that holds a place, but no run above the one that wants it."""
-        above, parent = set[str](), life.state.parent
+        above = set[str]()
+        parent = life.state.parent
         while parent is not None:
             above.add(str(parent["run"]))
             parent = self.lives[str(parent["run"])].state.parent
@@ -310,12 +325,13 @@ class World:
         """Cancel the runs of the same key that wait for theirs; the newest is the one that begins."""
         for other in self.lives.values():
             keys = [gate[1] for gate in other.state.queue if gate[0] == "debounce"]
-            if (
+            is_ahead = (
                 other is not life
                 and other.state.status == st.QUEUED
                 and key in keys
                 and other.id < life.id
-            ):
+            )
+            if is_ahead:
                 self.give(other, cmd.CancelRun("a newer start took its place"))
 
     def _give_back(self, member: str) -> None:

@@ -129,13 +129,13 @@ class Play:
         Raises Rejected.
         """
         command = cmd.SendSignal(
-            name,
-            payload,
-            key,
-            f"signal-{len(self._life.events)}",
-            by,
-            reason,
-            self.world.now_ms,
+            name=name,
+            payload=payload,
+            key=key,
+            id=f"signal-{len(self._life.events)}",
+            by=by,
+            reason=reason,
+            at_ms=self.world.now_ms,
         )
         return self._give(command)
 
@@ -301,9 +301,10 @@ def play(
     """Run a document in memory to its end, or until it waits for a signal; options as in `Play`."""
     begun = Play(document, inputs, **options)
     begun.world.go_on()
-    if _limits(begun.world) and not any(
+    has_only_limits = _limits(begun.world) and not any(
         key.kind is DueKind.SIGNAL for key in begun.world.due
-    ):
+    )
+    if has_only_limits:
         begun.finish()
     return begun
 

@@ -53,9 +53,7 @@ def replay(
     recorded = [from_data(str(item["type"]), item["data"]) for item in history]
     started = recorded[0] if recorded else None
     if not isinstance(started, ev.RunStarted):
-        raise ValueError(
-            "a history begins with RunStarted; `openagents runs history RUN --json` prints all of it"
-        )
+        raise ValueError("a history begins with RunStarted; give all of it")
     difference = first_difference(plan, recorded)
     if difference is not None:
         return _divergence(difference)
@@ -74,10 +72,10 @@ def _names(real: Iterable[Any]) -> Iterator[str]:
 
 def _divergence(difference: Difference) -> Divergence:
     return Divergence(
-        difference.version,
-        _event_json(difference.recorded),
-        _event_json(difference.now),
-        difference.reason,
+        version=difference.version,
+        recorded=_event_json(difference.recorded),
+        now=_event_json(difference.now),
+        reason=difference.reason,
     )
 
 
@@ -106,7 +104,13 @@ def _first_other_result(
             if component.partition("@")[0] not in names:
                 continue
             given = inputs.get(event.step, {})
-            call = Call(component, event.step, event.attempt, given, started.run)
+            call = Call(
+                component=component,
+                step=event.step,
+                attempt=event.attempt,
+                inputs=given,
+                run=started.run,
+            )
             context = context_of(call, started.workflow, lambda: 0, lambda _: None)
             divergence = _compared(version, event, call, stubs.perform(call, context))
             if divergence is not None:

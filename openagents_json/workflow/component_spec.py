@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from openagents_json.workflow.types import Json
+
+DEFAULT_QUEUE: Final = "tool"
+"""The worker type of components that say none."""
 
 EFFECTS: Final = ("pure", "idempotent", "at_most_once", "compensable", "irreversible")
 """What may be done with a component, and with a step; the reference says what each means."""
@@ -32,13 +35,14 @@ class Parameter:
 class ComponentSpec:
     """A component as data; `inputs` None means that it takes anything, `queue` is the worker type that runs it.
 
-    `timeout_ms` and `retry`, which is as a step's, hold for steps that say nothing of them.
+    `timeout_ms`, `retry` and `timeouts`, which are as a step's, hold for steps that say nothing of them. `build` names
+    the code: runs are not bound to it, and their attempts say which one ran them.
     """
 
     name: str
     version: str = "0.1.0"
     kind: str = "tool"
-    queue: str = "tool"
+    queue: str = DEFAULT_QUEUE
     is_async: bool = False
     inputs: tuple[Parameter, ...] | None = None
     output: Json = "any"
@@ -48,7 +52,24 @@ class ComponentSpec:
     timeout_ms: int = 0
     lost_limit: int = 3
     retry: Mapping[str, Json] | None = None
+    timeouts: Mapping[str, Json] | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
+    build: str = ""
+    author: str = ""
+    examples: tuple[Json, ...] = ()
+    dependencies: tuple[str, ...] = ()
+    resources: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Schemas(NamedTuple):
+    """The JSON Schemas that were derived from the code of a component; None where there is no code.
+
+    `lenient` are the inputs that are read by code of its own, which may take more than their schemas say.
+    """
+
+    inputs: Mapping[str, Any] | None = None
+    result: Any = None
+    lenient: frozenset[str] = frozenset()
 
 
 class Catalog(Protocol):
@@ -90,8 +111,8 @@ def from_json(data: Mapping[str, Any]) -> ComponentSpec:
     values = _known(data, ComponentSpec)
     if values.get("inputs") is not None:
         values["inputs"] = tuple(_parameter(item) for item in values["inputs"])
-    if "tags" in values:
-        values["tags"] = tuple(values["tags"])
+    for name in {"tags", "examples", "dependencies"} & values.keys():
+        values[name] = tuple(values[name])
     return ComponentSpec(**values)
 
 

@@ -43,7 +43,7 @@ class WorkflowError(OpenAgentsError):
 
 
 class InvalidDefinition(WorkflowError, InvalidArgument):
-    """A document has problems; carries the `report`."""
+    """A document has problems; carries the `report`, and `because` there are "others" behind the first one, if so."""
 
     code = "invalid_definition"
     exit_status = 4
@@ -57,9 +57,8 @@ class InvalidDefinition(WorkflowError, InvalidArgument):
             others += (
                 report.errors_left_out - 1
             )  # `more_problems` stands for them, and is none itself
-        more = (
-            f" (and {others} more; `openagents validate` shows them)" if others else ""
-        )
+        self.because = "others" if others else ""
+        more = f" (and {others} more)" if others else ""
         location = (
             f"line {first.line}, column {first.column}"
             if first.line
@@ -69,6 +68,12 @@ class InvalidDefinition(WorkflowError, InvalidArgument):
         super().__init__(
             f"the workflow is not valid: {location}: {first.code}: {first.message}{hint}{more}"
         )
+
+
+class InvalidBudget(InvalidArgument, ValueError):
+    """A budget names what there is not, or amounts that cannot be."""
+
+    code = "invalid_budget"
 
 
 class InvalidInputs(WorkflowError, InvalidArgument):
@@ -173,12 +178,13 @@ class UnknownEvent(RunUnreadable, ValueError):
     def __init__(self, event_type: str, reason: str) -> None:
         self.event_type = event_type
         super().__init__(
-            f"event {event_type!r} cannot be read: {reason}; a newer version of the engine wrote it?"
+            f"event {event_type!r} cannot be read: {reason}",
+            remedy="a newer version of the engine wrote it?",
         )
 
 
 class NotADocument(InvalidArgument, ValueError):
-    """A text is not JSON, or too much of it; carries the code of the `problem`, the `reason`, `line` and `column`."""
+    """A text is neither JSON nor YAML, or too much of it; carries the `problem`, its `reason`, `line` and `column`."""
 
     code = "not_a_document"
     exit_status = 4
@@ -207,7 +213,10 @@ class DocumentUnreadable(InvalidArgument, ValueError):
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path}: {reason}; give the path of a workflow in JSON")
+        super().__init__(
+            f"{path}: {reason}",
+            remedy="give the path of a workflow in JSON or YAML",
+        )
 
 
 class InvalidPattern(InvalidArgument, ValueError):
@@ -231,7 +240,8 @@ class SecretsUnclear(OpenAgentsError):
     def __init__(self, path: Sequence[str | int]) -> None:
         self.path = list(path)
         super().__init__(
-            f"input {shown_path(path)}: data in it looks like a secret; retry the step to resolve it anew"
+            f"input {shown_path(path)}: data in it looks like a secret",
+            remedy="retry the step to resolve it anew",
         )
 
 
@@ -262,4 +272,6 @@ def shown_path(path: Sequence[str | int]) -> str:
 
 def shorten(text: str, width: int = 120) -> str:
     """Cut a long text."""
-    return text if len(text) <= width else text[: width - 1] + "…"
+    if len(text) <= width:
+        return text
+    return text[: width - 1] + "…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeGuard
 
 from openagents_json.workflow.errors import InvalidTime
 from openagents_json.workflow.types import Json, type_name
@@ -21,15 +21,15 @@ def delay_of(seconds: Json) -> int:
         value = float(seconds) if isinstance(seconds, str) else seconds
     except ValueError:
         value = None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 <= value * 1000 <= MAX_WAIT_MS
-    ):
+    if not _is_number(value) or not 0 <= value * 1000 <= MAX_WAIT_MS:
         raise InvalidTime(
             f"{_shown(seconds)} is not a number of seconds between 0 and a hundred years"
         )
     return round(value * 1000)
+
+
+def _is_number(value: Json) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def moment_of(value: Json) -> int:
@@ -37,11 +37,7 @@ def moment_of(value: Json) -> int:
 
     Raises InvalidTime.
     """
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and 0 <= value * 1000 <= 4 * MAX_WAIT_MS
-    ):
+    if _is_number(value) and 0 <= value * 1000 <= 4 * MAX_WAIT_MS:
         return max(1, round(value * 1000))
     if isinstance(value, str):
         try:
@@ -51,11 +47,12 @@ def moment_of(value: Json) -> int:
         except (ValueError, OverflowError):
             pass
     raise InvalidTime(
-        f"{_shown(value)} is not a time; write it as 2030-01-31T09:00:00Z or as seconds since 1970"
+        f"{_shown(value)} is not a time",
+        remedy="write it as 2030-01-31T09:00:00Z or as seconds since 1970",
     )
 
 
 def _shown(value: Json) -> str:
-    return (
-        repr(value)[:60] if isinstance(value, str | int | float) else type_name(value)
-    )
+    if isinstance(value, str | int | float):
+        return repr(value)[:60]
+    return type_name(value)

@@ -44,7 +44,9 @@ def quoted(value: Json) -> str:
         if is_text
         else json.dumps(value, ensure_ascii=False, sort_keys=True, default=repr)
     )
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - 3]}..."
 
 
 def in_order(value: Json) -> Json:

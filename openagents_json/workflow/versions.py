@@ -32,9 +32,10 @@ def is_version(text: str) -> bool:
 
 def is_range(text: str) -> bool:
     """Tell whether a text is a range of versions."""
-    if (
+    is_out_of_bounds = (
         len(text) > _LONGEST or _NUMBER_BEHIND_ANY.search(text) or _too_large(text)
-    ):  # npm knows no 1.x.3
+    )
+    if is_out_of_bounds:  # npm knows no 1.x.3
         return False
     import nodesemver  # imported where ranges are looked at
 
@@ -73,7 +74,9 @@ def highest(version_range: str, versions: Iterable[str]) -> str | None:
         for text in ordered
         if nodesemver.satisfies(text, version_range, loose=False)
     ]
-    return fits[-1] if fits else None
+    if fits:
+        return fits[-1]
+    return None
 
 
 def in_order(versions: Iterable[str]) -> list[str]:

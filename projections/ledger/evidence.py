@@ -43,7 +43,9 @@ class Partition:
 
     def now(self) -> tuple[int, Mapping[int, bytes]]:
         """Return head and erased payloads, after events were read that go beyond those that were known."""
-        return (self.head, self.erased) if self.later is None else self.later()
+        if self.later is None:
+            return (self.head, self.erased)
+        return self.later()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,11 @@ def whole(store: LedgerStore) -> LedgerRecords:
     """Read what there is of the ledger as a whole."""
     identity = store.identity()
     return LedgerRecords(
-        identity.get("id", b"").decode(),
-        store.partitions,
-        named_keys(store),
-        identity.get("statement", b""),
-        identity.get("statement_signature", b""),
+        ledger=identity.get("id", b"").decode(),
+        partitions=store.partitions,
+        keys=named_keys(store),
+        statement=identity.get("statement", b""),
+        statement_signature=identity.get("statement_signature", b""),
     )
 
 
@@ -107,7 +109,8 @@ def _read_partition(
     salts = {e: store.salts(partition, e) for e in numbers}
     # The open epoch may have grown since its checkpoint was read.
     sealed_count = position.checkpoint - position.first + 1
-    open_leaves, open_salts = leaves[position.epoch], salts[position.epoch]
+    open_leaves = leaves[position.epoch]
+    open_salts = salts[position.epoch]
     leaves[position.epoch] = open_leaves[: sealed_count * LEAF_BYTES]
     salts[position.epoch] = open_salts[: sealed_count * SALT_BYTES]
     erased = store.erased(partition)
@@ -117,17 +120,17 @@ def _read_partition(
         return after.head, {**erased, **store.erased(partition)}
 
     return Partition(
-        partition,
-        position.head,
-        position.checkpoint,
-        position.epoch,
-        position.first,
-        epochs,
-        leaves,
-        salts,
-        erased,
-        store.log(partition),
-        store.each_event(streams),
-        lambda sha: store.blob(partition, sha),
-        later,
+        partition=partition,
+        head=position.head,
+        checkpoint=position.checkpoint,
+        open_epoch=position.epoch,
+        open_first=position.first,
+        epochs=epochs,
+        leaves=leaves,
+        salts=salts,
+        erased=erased,
+        log=store.log(partition),
+        events=store.each_event(streams),
+        blob=lambda sha: store.blob(partition, sha),
+        later=later,
     )

@@ -91,7 +91,9 @@ def _line(value: Any) -> bytes:
 
 
 def _log_entry(fields: Any) -> LogEntry:
-    n, time_ms, stream = int(fields[0]), int(fields[1]), str(fields[2])
+    n = int(fields[0])
+    time_ms = int(fields[1])
+    stream = str(fields[2])
     return LogEntry(n, time_ms, stream, *map(int, fields[3:]))
 
 
@@ -137,11 +139,11 @@ class Export:
             raise ValueError(f"its format is {data['format']!r}, not {EXPORT_FORMAT!r}")
         keys = {str(name): bytes.fromhex(key) for name, key in data["keys"].items()}
         return LedgerRecords(
-            str(data["ledger"]),
-            int(data["partitions"]),
-            keys,
-            data["statement"].encode(),
-            bytes.fromhex(data["statement_signature"]),
+            ledger=str(data["ledger"]),
+            partitions=int(data["partitions"]),
+            keys=keys,
+            statement=data["statement"].encode(),
+            statement_signature=bytes.fromhex(data["statement_signature"]),
         )
 
     def _partition(self, partition: int) -> Partition:

@@ -42,7 +42,7 @@ class Finding:
 
 def record_finding(partition: int, kind: str, message: str) -> Finding:
     """Return a finding about what is signed of a partition, not about an event."""
-    return Finding(partition, 0, kind, "", 0, message)
+    return Finding(partition=partition, n=0, kind=kind, run="", version=0, what=message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class _Span:
         return self.salts[offset * SALT_BYTES : (offset + 1) * SALT_BYTES]
 
     def part(self, first: int, end: int) -> _Span:
-        begin, stop = first - self.first, end - self.first
+        begin = first - self.first
+        stop = end - self.first
         leaves = self.leaves[begin * LEAF_BYTES : stop * LEAF_BYTES]
         salts = self.salts[begin * SALT_BYTES : stop * SALT_BYTES]
         return _Span(first, leaves, salts, self.taken[begin:stop])
@@ -54,7 +55,8 @@ class Leaves:
         end = bisect.bisect_left(self._firsts, new.end)
         spans = [new]
         if begin < end:
-            before, behind = self._spans[begin], self._spans[end - 1]
+            before = self._spans[begin]
+            behind = self._spans[end - 1]
             if before.first < first:
                 spans.insert(0, before.part(before.first, first))
             if new.end < behind.end:
@@ -65,12 +67,16 @@ class Leaves:
     def leaf(self, n: int) -> bytes | None:
         """Return the leaf at a position; None when there is none."""
         span = self._span(n)
-        return None if span is None else span.leaf(n - span.first)
+        if span is None:
+            return None
+        return span.leaf(n - span.first)
 
     def salt(self, n: int) -> bytes:
         """Return the salt at a position, empty when there is none."""
         span = self._span(n)
-        return b"" if span is None else span.salt(n - span.first)
+        if span is None:
+            return b""
+        return span.salt(n - span.first)
 
     def take(self, n: int) -> bool:
         """Note that the event of a position was found; False when there is no leaf, or it was found before."""

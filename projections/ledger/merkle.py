@@ -57,7 +57,9 @@ def root_of_path(
     """Return the root that a leaf at an index of a tree of some size leads to; None when the path does not fit."""
     if not 0 <= index < size:
         return None
-    node, neighbours, last = leaf, list(path), size - 1
+    node = leaf
+    neighbours = list(path)
+    last = size - 1
     while last > 0:
         is_right = index % 2 == 1
         # The last one of a level has no neighbour, and goes up as it is.
@@ -66,7 +68,8 @@ def root_of_path(
                 return None
             neighbour = neighbours.pop(0)
             node = _node(neighbour, node) if is_right else _node(node, neighbour)
-        index, last = index // 2, last // 2
+        index = index // 2
+        last = last // 2
     return None if neighbours else node
 
 

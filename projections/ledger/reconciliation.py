@@ -89,22 +89,26 @@ class Reconciliation:
         unfitting = [event for event, fit in zip(page, fits, strict=True) if not fit]
         # First the events, then what has come or was erased meanwhile: otherwise an event that was erased between
         # the two would look changed.
-        if any(self._newer(event) for event in unfitting):
+        if any(map(self._newer, unfitting)):
             self._head, self._erased = self._evidence.now()
-            fits = [
-                fit or self._fits(event) for event, fit in zip(page, fits, strict=True)
-            ]
+            again = map(self._fits, page)
+            fits = [fit or later for fit, later in zip(fits, again, strict=True)]
         for event, fit in zip(page, fits, strict=True):
             self._erasures.read(event)
-            if fit and self._leaves.take(event.n):
-                self._archived += archived_spans(event)
-                self._fitting(event)
-            elif self._is_unsealed(event):
-                self._archived += archived_spans(event)
-                self._archived_lately += archived_spans(event)
-                self._unsealed.add(event.n)
-            else:
-                self._keep(event)
+            self._sort_in(event, fits=fit)
+
+    def _sort_in(self, event: Stored, *, fits: bool) -> None:
+        """Count an event as one that was sealed, as one that was not sealed yet, or keep it to be looked at later."""
+        if fits and self._leaves.take(event.n):
+            self._archived += archived_spans(event)
+            self._fitting(event)
+            return
+        if not self._is_unsealed(event):
+            self._keep(event)
+            return
+        self._archived += archived_spans(event)
+        self._archived_lately += archived_spans(event)
+        self._unsealed.add(event.n)
 
     def _is_unsealed(self, event: Stored) -> bool:
         """Tell whether an event stands, as the only one there, between the checkpoint and the head of the log."""
@@ -118,14 +122,16 @@ class Reconciliation:
         return self._leaves.leaf(event.n) is not None and event.n not in self._erased
 
     def _fitting(self, event: Stored) -> None:
-        n, salt = event.n, self._leaves.salt(event.n)
+        n = event.n
+        salt = self._leaves.salt(event.n)
         if n > self._signed_to:
             self.counts["chained"] += 1
         elif not within(self._doubtful, n, n):
             self.counts["verified"] += 1
             self._erasures_signed.read(event)
             self._archived_signed += archived_spans(event)
-        if not any(salt) or self._leaf_of(event, salt) != self._leaves.leaf(n):
+        is_another = not any(salt) or self._leaf_of(event, salt) != self._leaves.leaf(n)
+        if is_another:
             hashes = ErasedHashes.of(event)
             self._erased_events.append((_bare(event), hashes, self._erased[n]))
         self.counts["imported"] += bool(written_in(event))
@@ -162,7 +168,8 @@ class Reconciliation:
         lately = joined(self._archived_lately)
         for event, stands, stood in self._erased_events:
             self._check_erased(event, stands, stood, lately)
-        archived, proved = joined(self._archived), joined(self._archived_signed)
+        archived = joined(self._archived)
+        proved = joined(self._archived_signed)
         missing: set[int] = set()
         for n in self._leaves.missing():
             if within(archived, n, n):
@@ -182,12 +189,16 @@ class Reconciliation:
         gone before, nothing is here. What nobody has signed proves nothing to who has only a file: anybody who holds
         it can write such a record.
         """
-        run, version = event.stream, event.version
+        run = event.stream
+        version = event.version
         self.counts["erased"] += 1
         if self._erasures_signed.cover(run, version, stands, stood):
             return
         is_archived_lately = within(lately, event.n, event.n)
-        if is_archived_lately or self._erasures.cover(run, version, stands, stood):
+        was_erased = is_archived_lately or self._erasures.cover(
+            run, version, stands, stood
+        )
+        if was_erased:
             self.counts["unproved"] += 1
             return
         message = f"{event.type} is marked as erased, and no record of the run says that it was"

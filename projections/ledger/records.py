@@ -119,7 +119,10 @@ def decode_record(raw: bytes) -> EpochRecord | None:
     data = _object(raw)
     if data.get("format") != EPOCH_FORMAT:
         return None
-    if any(type(data.get(name)) is not kind for name, kind in _FIELDS.items()):
+    is_malformed = any(
+        type(data.get(name)) is not kind for name, kind in _FIELDS.items()
+    )
+    if is_malformed:
         return None
     record = EpochRecord(**{name: data[name] for name in _FIELDS})
     has_hashes = _HASH.fullmatch(record.root) and _HASH.fullmatch(record.chain)
@@ -164,7 +167,10 @@ def decode_statement(raw: bytes) -> Statement | None:
             for partition, (epoch, record) in data["heads"].items()
         }
         statement = Statement(
-            str(data["ledger"]), int(data["time_ms"]), str(data["key"]), heads
+            ledger=str(data["ledger"]),
+            time_ms=int(data["time_ms"]),
+            key=str(data["key"]),
+            heads=heads,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,6 +25,7 @@ from projections.ledger.records import (
     Statement,
     chained,
     commitment,
+    decode_statement,
     digest,
     encode_record,
     encode_statement,
@@ -65,19 +68,25 @@ def _has_more(position: LedgerPosition, goal: int, close: bool) -> bool:
 
 
 class Sealer:
-    """Keeps the ledger; any number may be at work, each step is refused when another was faster."""
+    """Keeps the ledger. Any number may be at work: each step is refused when another was faster.
+
+    `alone` gives the ledger to one of them at a time, and lets it write no longer than it has it. Steps would come out
+    right without: but of two that sign what the last records are, the slower one would put the older statement back.
+    """
 
     def __init__(
         self,
         store: LedgerStore,
         signer: Signer,
         *,
+        alone: Callable[[], AbstractContextManager[LedgerStore]],
         now_ms: Callable[[], int],
         random: Callable[[int], bytes],
         new_id: Callable[[], str],
     ) -> None:
         self._store = store
         self._signer = signer
+        self._alone = alone
         self._now_ms = now_ms
         self._random = random
         self.ledger = store.begin(new_id())
@@ -88,15 +97,49 @@ class Sealer:
     ) -> Sealed:
         """Seal what is in the log by now; `close` also closes epochs that are not full.
 
-        Raises KeyUnusable when the ledger knows another public key of the same name.
+        Raises KeyUnusable when the ledger knows another public key of the same name, LockTaken when another seals,
+        and LockLost when another has begun to because this one was paused for too long.
         """
         self._check_key()
+        if partitions is None:
+            partitions = range(self._store.partitions)
+        is_begun = bool(self._store.identity().get("statement"))
+        # Most looks find nothing new: they ask for no lease.
+        if is_begun and not self._is_due(partitions, close):
+            return Sealed()
+        with self._alone() as store:
+            sealer = copy(self)
+            sealer._store = store
+            return sealer._pass(partitions, close=close)
+
+    def _is_due(self, partitions: Sequence[int], close: bool) -> bool:
+        positions = self._store.places(partitions)
+        if any(_has_more(position, position.head, close) for position in positions):
+            return True
+        return close and self._is_unstated()
+
+    def _is_unstated(self) -> bool:
+        """Tell whether epochs were closed that no statement names: who closed them has died, or was stopped, before it.
+
+        Where one that is named is not there as it was, nothing is stated anew: that statement is what misses it.
+        """
+        stated = decode_statement(self._store.identity().get("statement", b""))
+        heads = self._heads()
+        if stated is None or stated.heads == heads:
+            return False
+        current = {
+            partition: heads.get(partition, (0, "")) for partition in stated.heads
+        }
+        return all(
+            current[partition] == head or current[partition][0] > head[0]
+            for partition, head in stated.heads.items()
+        )
+
+    def _pass(self, partitions: Sequence[int], *, close: bool) -> Sealed:
         # First a statement, then epochs: an epoch without any statement is a finding, so a crash between must not
         # leave one.
         if not self._store.identity().get("statement"):
             self._state()
-        if partitions is None:
-            partitions = range(self._store.partitions)
         events = epochs = left = 0
         for start in range(0, len(partitions), PARTITIONS_AT_ONCE):
             some = partitions[start : start + PARTITIONS_AT_ONCE]
@@ -107,7 +150,7 @@ class Sealer:
             epochs += sealed.epochs
             left += sealed.left
         # And one after the epochs, which names them: what is taken from their end is missed by it.
-        if epochs:
+        if epochs or (close and self._is_unstated()):
             self._state()
         return Sealed(events, epochs, left)
 
@@ -150,7 +193,8 @@ class Sealer:
         for partition, position in todo.items():
             sealed_count = position.checkpoint - position.first + 1
             room = min(BATCH, EPOCH_SIZE - sealed_count)
-            to, events = 0, list[Stored]()
+            to = 0
+            events = list[Stored]()
             if room > 0:
                 [(to, events)] = self._store.read(
                     [(partition, position.checkpoint)], room
@@ -160,18 +204,20 @@ class Sealer:
         return batches
 
     def _new_seal(self, batch: _Batch, *, close: bool) -> Seal:
-        position, to = batch.position, batch.to
+        position = batch.position
+        to = batch.to
         leaves, salts = self._leaves_and_salts(batch)
         before = bytes.fromhex(position.chain) if position.chain else ABSENT
         seal = Seal(
-            to,
-            chained(before, leaves).hex(),
-            b"".join(leaves),
-            b"".join(salts),
+            to=to,
+            chain=chained(before, leaves).hex(),
+            leaves=b"".join(leaves),
+            salts=b"".join(salts),
             last=batch.events[-1] if batch.events else None,
         )
         is_full = to - position.first + 1 >= EPOCH_SIZE
-        if to < position.first or not (close or is_full):
+        is_too_early = to < position.first or not (close or is_full)
+        if is_too_early:
             return seal
         # The store may hold more leaves by now: those of another process that was faster. Then this seal is refused.
         sealed_count = position.checkpoint - position.first + 1
@@ -181,7 +227,8 @@ class Sealer:
 
     def _leaves_and_salts(self, batch: _Batch) -> tuple[list[bytes], list[bytes]]:
         by_position = {event.n: event for event in batch.events}
-        leaves, salts = [], []
+        leaves = []
+        salts = []
         for n in range(batch.position.checkpoint + 1, batch.to + 1):
             event = by_position.get(n)
             if event is None:
@@ -219,13 +266,20 @@ class Sealer:
 
     def _state(self) -> None:
         """Sign what the last records of all partitions are: what is taken away from the end is missed."""
+        statement = encode_statement(
+            Statement(
+                ledger=self.ledger,
+                time_ms=self._now_ms(),
+                key=self._signer.id,
+                heads=self._heads(),
+            )
+        )
+        self._store.keep_statement(statement, self._signer.sign(statement))
+
+    def _heads(self) -> dict[int, tuple[int, str]]:
         positions = self._store.places(range(self._store.partitions))
-        heads = {
+        return {
             partition: (position.epoch - 1, position.previous)
             for partition, position in enumerate(positions)
             if position.previous
         }
-        statement = encode_statement(
-            Statement(self.ledger, self._now_ms(), self._signer.id, heads)
-        )
-        self._store.keep_statement(statement, self._signer.sign(statement))

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from eventstore.errors import LockTaken
+from eventstore.redis.driver.outages import level_of
 from openagents_json.errors import OpenAgentsError
 from projections.ledger.sealer import Sealer
 
@@ -58,8 +60,10 @@ class SealingService:
             try:
                 sealer = sealer or self._new_sealer()
                 sealer.seal(self._partitions(), close=close)
+            except LockTaken:
+                continue  # another process seals: this one looks again in a second
             except OpenAgentsError as error:
-                log.warning("the log could not be sealed: %s", error)
+                log.log(level_of(error), "the log could not be sealed: %s", error)
                 # The next look makes it anew: the ledger of the store, or the key, may be another one by then.
                 sealer = None
                 continue

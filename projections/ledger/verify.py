@@ -107,7 +107,14 @@ class _Work:
         self, kind: str, message: str, n: int = 0, run: str = "", version: int = 0
     ) -> None:
         self.findings.append(
-            Finding(self.evidence.partition, n, kind, run, version, message)
+            Finding(
+                partition=self.evidence.partition,
+                n=n,
+                kind=kind,
+                run=run,
+                version=version,
+                what=message,
+            )
         )
 
     # -- records and leaves ------------------------------------------------------------------------------
@@ -118,7 +125,8 @@ class _Work:
         An epoch whose record does not hold is gone through all the same, so that what comes after it can be checked.
         """
         last = valid = 0
-        previous, chain = "", ABSENT
+        previous = ""
+        chain = ABSENT
         by_number = {epoch.number: epoch for epoch in self.evidence.epochs}
         for number in self._numbers(by_number):
             epoch = by_number.get(number)
@@ -212,7 +220,11 @@ class _Work:
     def events(self, signed_to: int) -> None:
         """Check the events against the leaves, and name what does not fit."""
         fitting = Reconciliation(
-            self.evidence, self.leaves, signed_to, self.doubtful, self.note
+            evidence=self.evidence,
+            leaves=self.leaves,
+            signed_to=signed_to,
+            doubtful=self.doubtful,
+            note=self.note,
         )
         events = iter(self.evidence.events)
         while page := list(itertools.islice(events, PAGE)):

@@ -155,10 +155,10 @@ def worker(
 
 def wait_until_working(engine: Engine, *processes: subprocess.Popen[str]) -> None:
     """Wait until workers can take steps, and end in good order when they are told to."""
-    wanted = {str(process.pid) for process in processes}
+    awaited = {str(process.pid) for process in processes}
     wait_for(
         lambda: (
-            wanted
+            awaited
             <= {row.worker.split(":")[1] for row in engine.views.workers() if row.alive}
         )
     )

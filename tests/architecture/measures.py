@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from statistics import mean, median, quantiles
@@ -21,17 +23,21 @@ HOUSE_WORDS = frozenset({"found", "known", "made", "said", "wanted", "moved", "p
 """Words that say nothing of the type or role of what they stand for; their plurals say as little."""
 
 SILENT_NAMES = HOUSE_WORDS | {f"{word}s" for word in HOUSE_WORDS}
+SILENT_WORD = re.compile(rf"(?:\b|_)(?:{'|'.join(sorted(SILENT_NAMES))})\b")
+"""Where such a name may stand: in the text of each module that binds one, and of some that do not."""
+
 BRANCHES = (
     ast.If,
     ast.IfExp,
     ast.For,
-    ast.AsyncFor,
     ast.While,
     ast.ExceptHandler,
-    ast.Assert,
+    ast.BoolOp,
     ast.comprehension,
     ast.match_case,
 )
+"""What makes ways part, each counted once: see `density`."""
+
 NOT_CODE = frozenset(
     {
         tokenize.COMMENT,
@@ -52,24 +58,33 @@ class Module:
 
     path: Path
     text: str
-    tree: ast.Module = field(repr=False)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Return its syntax tree."""
+        return ast.parse(self.text)
 
     @property
     def lines(self) -> list[str]:
         """Return its lines."""
         return self.text.splitlines()
 
-    @property
+    @cached_property
     def functions(self) -> list[Function]:
         """Return its functions and methods, nested ones too."""
         return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
+
+    @cached_property
+    def branches_and_lines(self) -> tuple[int, int]:
+        """Return how many ways part in its functions, and how many lines of code these have."""
+        ways = sum(branches(function) for function in outer_functions(self))
+        return ways, len(function_lines(self))
 
 
 def modules(root: Path, folders: Iterable[str] = ROOMS) -> list[Module]:
     """Return the modules of some folders: of all rooms, unless others are named."""
     paths = [path for room in folders for path in sorted((root / room).rglob("*.py"))]
-    texts = [(path, path.read_text("utf-8")) for path in paths]
-    return [Module(path, text, ast.parse(text)) for path, text in texts]
+    return [Module(path, path.read_text("utf-8")) for path in paths]
 
 
 def outer_functions(module: Module) -> list[Function]:
@@ -110,37 +125,42 @@ def body_lines(function: Function) -> int:
 
 
 def branches(node: ast.AST) -> int:
-    """Return how many ways part in a piece of code: branches, loops, handlers, and operands of `and` and `or`."""
-    count = 0
-    for inner in ast.walk(node):
-        if isinstance(inner, BRANCHES):
-            count += 1
-        if isinstance(inner, ast.BoolOp):
-            count += len(inner.values) - 1
-        if isinstance(inner, ast.comprehension):
-            count += len(inner.ifs)
-    return count
+    """Return how many ways part in a piece of code: branches, loops, handlers, cases, and joined conditions."""
+    return sum(isinstance(inner, BRANCHES) for inner in ast.walk(node))
 
 
 def density(sources: Iterable[Module]) -> float:
-    """Return the branches in 100 lines of code of functions: no docstrings, comments or blank lines.
+    """Return the branches in 100 lines of code of functions; it is 0 where there are no functions.
 
-    It is 0 where there are no functions.
+    The lines are those of functions and methods, from `def` on, without docstrings, comments and blank lines.
+    Decorators, fields of classes and tables of modules are none. A nested function counts once, with what holds it.
+
+    Branches are `if`, `elif`, ternaries, `for`, `while`, `except`, cases of a `match`, the `for` clauses of
+    comprehensions, and chains of `and` or of `or`: a chain counts once, however many parts it has. The `if` clauses of
+    comprehensions, `assert` and `async for` count nothing.
+
+    It is the way in which other projects were measured that this one is compared with. Counted so, dramatiq (848b35f)
+    has 17.0, procrastinate (f099a75) 11.5, httpx (ae1b9f6) 15.9, taskiq (ae2b788) 12.4 and Temporal's SDK for Python
+    (3a464f9, without what is generated of protocols) 10.1.
     """
     all_branches = 0
     all_lines = 0
     for module in sources:
-        code = code_lines(module)
-        inside: set[int] = set()
-        for function in module.functions:
-            inside.update(
-                range(function.lineno, (function.end_lineno or function.lineno) + 1)
-            )
-        for function in module.functions:
-            inside -= documentation_lines(function)
-        all_lines += len(inside & code)
-        all_branches += sum(branches(function) for function in outer_functions(module))
+        ways, lines = module.branches_and_lines
+        all_branches += ways
+        all_lines += lines
     return 100 * all_branches / all_lines if all_lines else 0.0
+
+
+def function_lines(module: Module) -> set[int]:
+    """Return the numbers of the lines of code in functions: no docstrings, comments or blank lines."""
+    inside: set[int] = set()
+    documentation: set[int] = set()
+    for function in module.functions:
+        last = function.end_lineno or function.lineno
+        inside.update(range(function.lineno, last + 1))
+        documentation |= documentation_lines(function)
+    return inside & code_lines(module) - documentation
 
 
 def bound_name(node: ast.AST) -> str | None:
@@ -163,6 +183,8 @@ def bound_name(node: ast.AST) -> str | None:
 def house_words(sources: Iterable[Module]) -> Iterator[str]:
     """Return where a word is bound that says nothing of the type or role of what it stands for."""
     for module in sources:
+        if not SILENT_WORD.search(module.text):
+            continue  # most modules need no syntax tree
         for node in ast.walk(module.tree):
             name = bound_name(node)
             if name is not None and name.lstrip("_") in SILENT_NAMES:

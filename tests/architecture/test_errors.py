@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import importlib
 import inspect
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from cli.failing.advice import ADVICE
 from eventstore.errors import EventStoreError
 from eventstore.event import Position, Recorded
 from executor.errors import (
@@ -42,14 +44,14 @@ def every_module() -> Iterator[Any]:
     for room in ROOMS:
         package = importlib.import_module(room)
         yield package
-        for found in pkgutil.walk_packages(package.__path__, f"{room}."):
-            if not found.name.endswith("__main__"):
-                yield importlib.import_module(found.name)
+        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+            if not module.name.endswith("__main__"):
+                yield importlib.import_module(module.name)
 
 
 def exceptions() -> list[type[BaseException]]:
     """Return the classes of exceptions that modules of ours define."""
-    found = {
+    kinds = {
         kind
         for module in every_module()
         for kind in vars(module).values()
@@ -57,7 +59,7 @@ def exceptions() -> list[type[BaseException]]:
         and issubclass(kind, BaseException)
         and kind.__module__.split(".")[0] in ROOMS
     }
-    return sorted(found, key=lambda kind: kind.__name__)
+    return sorted(kinds, key=lambda kind: kind.__name__)
 
 
 def errors() -> list[type[OpenAgentsError]]:
@@ -111,6 +113,53 @@ def test_the_reference_lists_every_code() -> None:
     )
 
 
+COMMAND = re.compile(
+    r"\bopenagents (audit|dev|doctor|init|keys|run|runs|schedules|steps|validate|worker|workers|workflows)\b"
+)
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """Return the texts of a module that are no documentation."""
+    tree = ast.parse(path.read_text())
+    told = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in told:
+            yield str(node.value)
+
+
+def test_messages_for_programs_speak_of_no_commands() -> None:
+    """Commands give advice of their own (`cli.failing.advice`); findings of the doctor are for people."""
+    paths = [path for room in ROOMS[:-1] for path in (ROOT / room).rglob("*.py")]
+    speaking = [
+        (str(path.relative_to(ROOT)), text)
+        for path in paths
+        if path.parent.name != "diagnosis"
+        for text in texts_of(path)
+        if COMMAND.search(text)
+    ]
+    assert speaking == []
+
+
+def test_commands_advise_on_errors_that_there_are() -> None:
+    codes = {kind.code for kind in errors()} | set(REJECTIONS)
+    assert {name.partition(":")[0] for name in ADVICE} <= codes
+
+
+def test_what_to_do_is_apart_from_what_happened() -> None:
+    error = NotArchived("0-x")
+    assert (error.remedy, str(error)) == ("", "run 0-x is not in the archive")
+    limited = Conflict("it is there; already", remedy="take another one")
+    assert str(limited) == "it is there; already; take another one"
+    assert sent(limited).remedy == "take another one"
+    with pytest.raises(OpenAgentsError) as told, file_errors("here", "go away"):
+        raise PermissionError(13, "no")
+    assert (told.value.remedy, str(told.value)) == ("go away", "here: no; go away")
+
+
 def test_errors_of_a_room_stand_in_one_module() -> None:
     assert [
         kind.__name__
@@ -135,6 +184,7 @@ VALUES: dict[str, Any] = {
     "str": "run-1",
     "str | None": "step-1",
     "int": 3,
+    "bool": True,
     "float": 1.5,
     "float | str": 1.5,
     "object": 7,
@@ -143,6 +193,7 @@ VALUES: dict[str, Any] = {
     "Iterable[str]": ["a", "b"],
     "Sequence[tuple[str, str]]": [("/a", "is missing")],
     "Sequence[str | int]": ["a", 0],
+    "Sequence[str]": ["3"],
     "BaseException": ValueError("out of range"),
     "Recorded": Recorded(
         "0-1", 1, Position(0, 1), 0, "c1", "me", "", "RunStarted", {}, {}
@@ -157,13 +208,13 @@ def example(kind: type[OpenAgentsError]) -> OpenAgentsError:
     if "__init__" not in {
         name
         for base in kind.__mro__
-        if issubclass(base, OpenAgentsError)
+        if issubclass(base, OpenAgentsError) and base is not OpenAgentsError
         for name in vars(base)
     }:
         return kind("what happened; what to do")
     arguments = {}
-    for name, wanted in inspect.signature(kind).parameters.items():
-        arguments[name] = VALUES[wanted.annotation]
+    for name, parameter in inspect.signature(kind).parameters.items():
+        arguments[name] = VALUES[parameter.annotation]
     return (
         kind(**arguments)
         if kind is not RetryableError

@@ -163,12 +163,12 @@ def test_traits_have_no_default() -> None:
 
 def test_each_status_has_a_constant_and_no_other_is_one() -> None:
     constants = {value for value in vars(st).values() if isinstance(value, str)}
-    known = {
+    statuses = {
         *get_args(RunStatus),
         *(status for part in get_args(StepStatus) for status in get_args(part)),
     }
-    assert known <= constants
-    assert known >= CLOSED_RUN | CLAIMED_RUN | OPEN_STEP
+    assert statuses <= constants
+    assert statuses >= CLOSED_RUN | CLAIMED_RUN | OPEN_STEP
     assert EXIT.keys() == CLOSED_RUN == set(ENDS)
 
 
@@ -234,7 +234,9 @@ def test_scripts_know_the_same_statuses() -> None:
 
 def test_scripts_name_events_as_they_are_called() -> None:
     name = re.compile(r"'((?:Run|Step|Child|Timer|Signal)[A-Z]\w+)'")
-    quoted = {found for path in LUA for found in name.findall(path.read_text())}
+    quoted = {
+        event_name for path in LUA for event_name in name.findall(path.read_text())
+    }
     assert quoted == {events.StepStarted.__name__, events.RunRedacted.__name__}
 
 
@@ -244,5 +246,5 @@ def test_scripts_write_a_start_with_all_of_its_fields() -> None:
         (LUA[0].parent / "runs_common.lua").read_text(),
         re.S | re.M,
     )
-    stored = to_data(events.StepStarted("a", 1, "1", "w"))
+    stored = to_data(events.StepStarted("a", 1, "1", "w", build="b"))
     assert re.findall(r'"(\w+)":', body) == sorted(stored)

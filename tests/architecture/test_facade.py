@@ -15,7 +15,12 @@ from openagents_json.engine import Engine, Settings
 from openagents_json.errors import OpenAgentsError
 
 ROOT = Path(__file__).resolve().parents[2]
-OF_THE_COMMAND_LINE = ("openagents_json.engine", "openagents_json.errors")
+OF_THE_COMMAND_LINE = (
+    "openagents_json.client",
+    "openagents_json.engine",
+    "openagents_json.errors",
+    "openagents_json.server",
+)
 OTHERWISE_IN_PROGRAMS = {
     "actor",
     "audit_key",
@@ -36,7 +41,7 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module
 
 
-def test_the_command_line_needs_the_engine_and_the_errors_alone() -> None:
+def test_the_command_line_needs_the_engine_the_services_and_the_errors_alone() -> None:
     past_the_engine = {
         f"{path.relative_to(ROOT)}: {module}"
         for path in sorted((ROOT / "cli").rglob("*.py"))
@@ -67,15 +72,15 @@ def test_programs_get_the_defaults_of_the_settings(
 
 
 def test_the_engine_exports_the_errors_that_it_says_it_raises() -> None:
-    said = {
+    documented = {
         name
         for _, member in inspect.getmembers(Engine)
         for sentence in re.findall(r"Raises ([^.]+)", inspect.getdoc(member) or "")
         for name in re.findall(r"\b[A-Z]\w*[a-z]\b", sentence)
     }
-    assert len(said) > 8
-    missing = {name for name in said if not hasattr(engine, name)}
+    assert len(documented) > 8
+    missing = {name for name in documented if not hasattr(engine, name)}
     assert missing == set()
-    families = {getattr(engine, name) for name in said}
+    families = {getattr(engine, name) for name in documented}
     assert {kind for kind in families if not issubclass(kind, OpenAgentsError)} == set()
     assert engine.OpenAgentsError is OpenAgentsError

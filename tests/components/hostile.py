@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 from openagents_json import tool
@@ -81,7 +82,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "circle": circle,
     "unreadable": Stubborn,
     **{
-        f"nested {depth}": (lambda depth=depth: nested(depth))
+        f"nested {depth}": partial(nested, depth)
         for depth in (257, 490, 495, 500, 501, 100_000)
     },
 }

@@ -68,8 +68,8 @@ def connects_in_c(port: int) -> int:
         + bytes([127, 0, 0, 1])
         + bytes(8)
     )
-    found = libc.socket(2, 1, 0)
-    return int(libc.connect(found, address, len(address)))
+    descriptor = libc.socket(2, 1, 0)
+    return int(libc.connect(descriptor, address, len(address)))
 
 
 @tool("starts")
@@ -145,8 +145,8 @@ def counts(path: str) -> int:
 @tool("works_in_c")
 def works_in_c(folder: str) -> dict[str, bool]:
     """Try without Python's knowledge what it would refuse; tells what worked."""
-    libc, made = ctypes.CDLL(None), tempfile.gettempdir().encode()
-    kept, secret, found = (
+    libc, folder_name = ctypes.CDLL(None), tempfile.gettempdir().encode()
+    kept, secret, stolen = (
         f"{folder}/kept".encode(),
         f"{folder}/.env".encode(),
         ctypes.create_string_buffer(100),
@@ -162,8 +162,8 @@ def works_in_c(folder: str) -> dict[str, bool]:
         "removing files": libc.rename(kept, kept + b"2") == 0,
         "changing modes and times of files": libc.chmod(kept, 0o640) == 0,
         "other programs and processes": runs() or libc.kill(os.getppid(), 0) == 0,
-        "reading secrets": libc.read(libc.open(secret, os.O_RDONLY), found, 100) > 0,
-        "its own files": libc.open(made + b"/new", create, 0o600) >= 0,
+        "reading secrets": libc.read(libc.open(secret, os.O_RDONLY), stolen, 100) > 0,
+        "its own files": libc.open(folder_name + b"/new", create, 0o600) >= 0,
     }
 
 

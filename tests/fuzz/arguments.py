@@ -8,7 +8,7 @@ import re
 import signal
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from random import Random
 from types import FrameType
@@ -32,10 +32,13 @@ WAITING: Final = frozenset(
         "runs open",
         "runs replay",
         "runs heal",
-        "runs retry",
+        "runs import",
+        "schedules trigger",
+        *(f"runs {name}" for name in ("retry", "rerun", "skip", "complete", "fork")),
+        *(f"runs {name}" for name in ("signal", "resume", "cancel")),
     }
 )
-"""What waits by its nature, until somebody interrupts it."""
+"""What waits by its nature, or with --wait, until somebody interrupts it."""
 
 UNSTARTED: Final = frozenset({"dev", "worker"})
 """What runs until it is told to stop: given a server that is not there."""
@@ -162,8 +165,8 @@ class Arguments:
 
     def mutate(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         """Call something else, or change, add, remove or double an argument."""
-        found = json.loads(raw)
-        arguments = list(found["arguments"])
+        parts = json.loads(raw)
+        arguments = list(parts["arguments"])
         path = command_of(arguments)
         match random.randrange(8):
             case 0 | 1:
@@ -184,7 +187,7 @@ class Arguments:
                     else _changed(arguments[at], random)
                 )
         given = random.choice(
-            (found["given"], "", "q\n", "n\nb\ns\nd\ne\ng 1\nx\nq\n", _value(random))
+            (parts["given"], "", "q\n", "n\nb\ns\nd\ne\ng 1\nx\nq\n", _value(random))
         )
         return json.dumps({"arguments": arguments[:12], "given": given}).encode()
 
@@ -201,8 +204,11 @@ class Arguments:
 
     def check(self, raw: bytes) -> str:
         """Call the command on a store that is always the same."""
-        found = json.loads(raw)
-        arguments, path = list(found["arguments"]), command_of(found["arguments"])
+        argument_list = json.loads(raw)
+        arguments, path = (
+            list(argument_list["arguments"]),
+            command_of(argument_list["arguments"]),
+        )
         if not _harmless(arguments):
             return "not called"
         with self._world.restored() as folder:
@@ -214,7 +220,7 @@ class Arguments:
                 for argument in (*arguments, *where)
             ]
             with _somebody_interrupts(path) as interrupted:
-                given = str(found["given"]).encode("utf-8", "surrogatepass")
+                given = str(argument_list["given"]).encode("utf-8", "surrogatepass")
                 done = openagents_bytes(*call, folder=folder, given=given)
             check_words(done.returncode, done.stdout, done.stderr, path)
             if interrupted:
@@ -229,14 +235,14 @@ class Arguments:
 
 def check_words(code: int, out: bytes, err: bytes, path: str) -> None:
     """Check that what a command says is for people, and that it says something when it fails."""
-    said = err.decode()
-    assert "Traceback (most recent call last)" not in said, (
-        f"`{path}` shows a traceback: {said[-600:]}"
+    errors = err.decode()
+    assert "Traceback (most recent call last)" not in errors, (
+        f"`{path}` shows a traceback: {errors[-600:]}"
     )
-    assert "is a defect" not in said, f"`{path}` has a defect: {said[-600:]}"
-    bad = BAD.search(said)
+    assert "is a defect" not in errors, f"`{path}` has a defect: {errors[-600:]}"
+    bad = BAD.search(errors)
     assert bad is None, (
-        f"`{path}` says {said[max(0, bad.start() - 40) : bad.end() + 9]!r}"
+        f"`{path}` says {errors[max(0, bad.start() - 40) : bad.end() + 9]!r}"
     )
     if path not in DATA:
         told = out.decode()
@@ -247,7 +253,7 @@ def check_words(code: int, out: bytes, err: bytes, path: str) -> None:
     assert code != 2 or not out, (
         f"`{path}` refuses its arguments, and prints {out[:80]!r} all the same"
     )
-    assert code not in (1, 2) or said or out, f"`{path}` fails without a word"
+    assert code not in (1, 2) or errors or out, f"`{path}` fails without a word"
 
 
 def _check_json(code: int, call: Sequence[str], out: bytes, path: str) -> None:
@@ -271,7 +277,9 @@ def _wants_json(call: Sequence[str], path: str) -> bool:
         if isinstance(x, click.Option) and not x.is_flag
     ]
     return call[call.index("--json") - 1] not in {
-        name for option in options for name in option.opts
+        name
+        for option in options
+        for name in (*option.opts, getattr(option, "formerly", ""))
     }
 
 
@@ -280,17 +288,24 @@ def _from_a_shell(argument: str) -> str:
     return os.fsdecode(argument.encode("utf-8", "surrogatepass"))
 
 
-def masked(said: bytes) -> str:
+def masked(raw: bytes) -> str:
     """Return the first words of a message, without what it quotes; an error in JSON stands in the last line."""
-    lines = said.decode("utf-8", "replace").strip().split("\n")
-    is_json = lines[-1].startswith("{")
-    message = str(json.loads(lines[-1])["message"]) if is_json else lines[0]
+    lines = raw.decode("utf-8", "replace").strip().split("\n")
+    message = _message(lines[-1]) or lines[0]
     text = re.sub(
         r"'[^']*'|\"[^\"]*\"|[0-9]+|[^a-z ]",
         "",
         message.split("\n")[0].lower(),
     )
     return " ".join(text.split()[:9])
+
+
+def _message(line: str) -> str:
+    """Return what an error in JSON says; a line that is none may look like one at its beginning, as ids do."""
+    with suppress(ValueError):
+        error = json.loads(line)
+        return str(error["message"]) if isinstance(error, dict) else ""
+    return ""
 
 
 @contextmanager
@@ -321,7 +336,7 @@ def _somebody_interrupts(path: str) -> Iterator[list[int]]:
 @lru_cache(maxsize=1)
 def commands() -> Mapping[str, click.Command]:
     """Return all commands by what is written to call them."""
-    found: dict[str, click.Command] = {}
+    commands_by_name: dict[str, click.Command] = {}
     todo: list[tuple[tuple[str, ...], click.Command]] = [((), cli)]
     while todo:
         path, command = todo.pop()
@@ -334,8 +349,8 @@ def commands() -> Mapping[str, click.Command]:
                 if (inner := command.get_command(context, name))
             ]
         else:
-            found[" ".join(path)] = command
-    return found
+            commands_by_name[" ".join(path)] = command
+    return commands_by_name
 
 
 def command_of(arguments: Sequence[str]) -> str:
@@ -434,9 +449,9 @@ def _harmless(arguments: Sequence[str]) -> bool:
 def _leads_away(argument: str) -> bool:
     if argument.endswith(NOWHERE):
         return False
-    scheme, found, _ = argument.rpartition("://")
+    scheme, scheme_end, _ = argument.rpartition("://")
     named = re.search(r"[a-z0-9]+\Z", scheme)
-    if found and (named is None or named[0] not in ("memory", "foo")):
+    if scheme_end and (named is None or named[0] not in ("memory", "foo")):
         return True
     return (
         ".." in argument

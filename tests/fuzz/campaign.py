@@ -75,8 +75,8 @@ def unguarded(target: Target, raw: bytes) -> str:
 
 def seeds(target: Target) -> dict[str, bytes]:
     """Return the kept inputs of a target, by the names of their files."""
-    found = sorted((SEEDS / target.folder).iterdir())
-    return {path.name: path.read_bytes() for path in found}
+    files = sorted((SEEDS / target.folder).iterdir())
+    return {path.name: path.read_bytes() for path in files}
 
 
 def failure_of(
@@ -172,9 +172,9 @@ def save(
 
     raw = shrunk(failure.raw, target.smaller, fails, patient)
     again = failure_of(target, raw, guard) or failure
-    place = folder / target.name
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / f"{hashlib.sha256(raw).hexdigest()[:12]}{target.extension}"
+    target_folder = folder / target.name
+    target_folder.mkdir(parents=True, exist_ok=True)
+    path = target_folder / f"{hashlib.sha256(raw).hexdigest()[:12]}{target.extension}"
     path.write_bytes(raw)
     path.with_suffix(".txt").write_text(again.told, "utf-8", "backslashreplace")
     return path

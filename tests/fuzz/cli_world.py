@@ -102,10 +102,10 @@ class World:
         (self._folder / "run.oac").write_bytes(
             pack(engine.core, self._names["done"], actor="ada", proofs=proofs)
         )
-        made = openagents(
+        done = openagents(
             "schedules", "create", "nightly", "good", "--cron", "0 3 * * *", *self.where
         )
-        assert made.returncode == 0, made.stderr
+        assert done.returncode == 0, done.stderr
 
     @contextmanager
     def restored(self) -> Iterator[Path]:
@@ -116,8 +116,8 @@ class World:
         for key, (ttl, dumped) in self._kept.items():
             pipeline.restore(key, max(ttl, 0), dumped, replace=True)
         pipeline.execute()
-        with TemporaryDirectory(prefix="oa-fuzz-") as place:
-            folder = Path(place) / "a" / "b" / "c"
+        with TemporaryDirectory(prefix="oa-fuzz-") as directory:
+            folder = Path(directory) / "a" / "b" / "c"
             shutil.copytree(self._folder, folder)
             yield folder
 
@@ -129,5 +129,5 @@ class World:
 
     def check(self) -> None:
         """Ask the doctor of every store on the server."""
-        found = broken(self._server.look, stores(self._server.look))
-        assert not found, f"the store is not in order: {found}"
+        damages = broken(self._server.look, stores(self._server.look))
+        assert not damages, f"the store is not in order: {damages}"

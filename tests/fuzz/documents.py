@@ -170,9 +170,9 @@ class Documents:
         if value is None or random.random() < 0.08:
             return mutate_bytes(raw, others, random)
         donors = [
-            found
+            document
             for other in random.choices(others, k=3)
-            if (found := _parsed(other)) is not None
+            if (document := _parsed(other)) is not None
         ]
         changed = mutate_json(value, donors or [value], WORDS, random)
         return json.dumps(changed, ensure_ascii=random.random() < 0.9).encode(
@@ -238,7 +238,7 @@ def _check_forms(value: Any, report: Report) -> None:
 
 def _problems(report: Report) -> set[tuple[str, ...]] | int:
     """Return the problems without their places in a text; of very many, how many."""
-    found = {
+    problems: set[tuple[str, ...]] = {
         (
             x.code,
             x.severity,
@@ -252,7 +252,7 @@ def _problems(report: Report) -> set[tuple[str, ...]] | int:
         for x in report.problems
         if x.code != "duplicate_key"
     }
-    return len(found) if len(report.problems) >= MOST else found
+    return len(problems) if len(report.problems) >= MOST else problems
 
 
 def _turned(value: Any) -> Any:

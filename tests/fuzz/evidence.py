@@ -33,7 +33,7 @@ from tests.fuzz.mutations import (
 from tests.fuzz.shrinking import smaller_json, smaller_zip
 
 KEYS = Path(__file__).parent / "keys"
-WORDS = (
+WORDS: tuple[str, ...] = (
     "version",
     "n",
     "time_ms",
@@ -123,29 +123,29 @@ class _Zipped(_Evidence):
 
     def mutate(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         """Change a member, put one of another file there, or take one away; now and then the bytes of the zip file."""
-        found = members(raw)
-        if not found or random.random() < 0.15:
+        files = members(raw)
+        if not files or random.random() < 0.15:
             return mutate_bytes(raw, others, random)
-        name = random.choice(sorted(found))
-        donors = [found, members(random.choice(others)) or {}]
+        name = random.choice(sorted(files))
+        donors = [files, members(random.choice(others)) or {}]
         match random.randrange(12):
             case 0:
-                del found[name]
+                del files[name]
             case 1:
-                found[_renamed(name, random)] = found[name]
+                files[_renamed(name, random)] = files[name]
             case 2:
                 donor = donors[1]
-                found |= {
+                files |= {
                     other: donor[other]
                     for other in random.sample(sorted(donor), min(len(donor), 2))
                 }
             case _:
-                found[name] = self._changed(
-                    found[name],
+                files[name] = self._changed(
+                    files[name],
                     [raw for donor in donors for raw in donor.values()],
                     random,
                 )
-        return zipped(self.resealed(found) if random.random() < 0.8 else found)
+        return zipped(self.resealed(files) if random.random() < 0.8 else files)
 
     def _changed(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         lines = [
@@ -166,15 +166,15 @@ class _Zipped(_Evidence):
             random,
         )
 
-    def resealed(self, found: dict[str, bytes]) -> dict[str, bytes]:
+    def resealed(self, files: dict[str, bytes]) -> dict[str, bytes]:
         """Let a manifest with hashes say what is in the file."""
-        return found
+        return files
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
         """Return files with less in them."""
         for less in smaller_zip(raw):
-            found = members(less)
-            yield zipped(self.resealed(found)) if found else less
+            files = members(less)
+            yield zipped(self.resealed(files)) if files else less
 
 
 class Exports(_Zipped):
@@ -184,10 +184,10 @@ class Exports(_Zipped):
     extension = ".zip"
 
     def content(self, raw: bytes) -> Content:
-        found = members(raw) or {}
+        files = members(raw) or {}
         lines = [
             line
-            for name, content in found.items()
+            for name, content in files.items()
             if name.endswith("/events.jsonl")
             for line in content.split(b"\n")
         ]
@@ -196,7 +196,7 @@ class Exports(_Zipped):
             events,
             {
                 name.split("/")[-1]: raw
-                for name, raw in found.items()
+                for name, raw in files.items()
                 if "/blobs/" in name
             },
         )
@@ -223,19 +223,19 @@ class Capsules(_Zipped):
         capsule = unpack(raw)
         return Content(_stored(capsule), capsule.blobs)
 
-    def resealed(self, found: dict[str, bytes]) -> dict[str, bytes]:
+    def resealed(self, files: dict[str, bytes]) -> dict[str, bytes]:
         """Let the manifest say what is in it, with as many events as there are, and definitions by their hashes."""
-        manifest = _parsed(found.get("manifest.json", b""))
+        manifest = _parsed(files.get("manifest.json", b""))
         if not isinstance(manifest, dict):
-            return found
+            return files
         hashes = {
             name: hashlib.sha256(raw).hexdigest()
-            for name, raw in found.items()
+            for name, raw in files.items()
             if name != "manifest.json"
         }
-        count = sum(1 for line in found.get("events.jsonl", b"").split(b"\n") if line)
+        count = sum(1 for line in files.get("events.jsonl", b"").split(b"\n") if line)
         return {
-            **found,
+            **files,
             "manifest.json": json.dumps(
                 {**manifest, "sha256": hashes, "events": count}
             ).encode(),
@@ -258,9 +258,9 @@ class Receipts(_Evidence):
         if value is None or random.random() < 0.1:
             return mutate_bytes(raw, others, random)
         donors = [
-            found
+            files
             for other in random.choices(others, k=2)
-            if (found := _parsed(other)) is not None
+            if (files := _parsed(other)) is not None
         ]
         return json.dumps(mutate_json(value, donors or [value], WORDS, random)).encode()
 
@@ -273,14 +273,14 @@ class Receipts(_Evidence):
         if (
             shown.get("data") is None and shown.get("metadata") is None
         ):  # it proves that there was one, and not what
-            known = [
+            sealed = [
                 x
                 for x in sealed_content().events
                 if (x.stream, x.version) == (shown["stream"], shown["version"])
             ]
             same = [
                 x
-                for x in known
+                for x in sealed
                 if all(
                     getattr(x, name) == shown[name]
                     for name in ("type", "actor", "commit")
@@ -359,10 +359,10 @@ def sealed_content() -> Content:
 @lru_cache(maxsize=1)
 def ledgers() -> Mapping[str, frozenset[Stored]]:
     """Return the events of each ledger of which there is an export that was never changed."""
-    found = {}
+    by_name = {}
     for path in sorted((SEEDS / "exports").glob("whole*")):
         raw = path.read_bytes()
-        found[json.loads((members(raw) or {})["ledger.json"])["ledger"]] = (
+        by_name[json.loads((members(raw) or {})["ledger.json"])["ledger"]] = (
             Exports().content(raw).events
         )
-    return found
+    return by_name

@@ -28,139 +28,24 @@ from openagents_json.workflow.expressions.grammar import METHODS, Expression
 from openagents_json.workflow.expressions.pieces import split
 from openagents_json.workflow.language.bind import bind
 from openagents_json.workflow.language.compile import compile_plan
-from tests.fuzz.documents import AnyComponent, Anything
+from tests.fuzz.expression_words import (
+    ARGUMENTS,
+    ATOMS,
+    BINARY,
+    LAZY,
+    MEMBERS,
+    NAMES,
+    WORDS,
+)
 from tests.fuzz.mutations import mutate_json, mutate_text
 from tests.fuzz.shrinking import smaller_json
+from tests.fuzz.stand_ins import AnyComponent, Anything
 from tests.property.runs.test_expressions import as_arrays, at_once
 
 COMPARED = 3_000
 """What takes more operations than this is not given to Jinja2, which has no bounds."""
 
-SYNTAX = (
-    *(
-        "+",
-        "-",
-        "*",
-        "/",
-        "//",
-        "%",
-        "**",
-        "~",
-        "==",
-        "!=",
-        "<",
-        "<=",
-        ">",
-        ">=",
-        "=",
-        "in",
-        "and",
-        "or",
-        "not",
-        "is",
-    ),
-    *(
-        "if",
-        "else",
-        "(",
-        ")",
-        "[",
-        "]",
-        "{",
-        "}",
-        ",",
-        ":",
-        ".",
-        "|",
-        "'",
-        '"',
-        "[0]",
-        "[-1]",
-        "[1:]",
-        "[::2]",
-    ),
-    *(
-        "'x'",
-        "'a,b'",
-        "0",
-        "1",
-        "-2",
-        "0.5",
-        "9",
-        "1e3",
-        "true",
-        "none",
-        "[]",
-        "{}",
-        "[1, 'a']",
-        "{'k': 5}",
-        "(1, 2)",
-    ),
-    *(
-        "(2)",
-        "('k')",
-        "(attribute='k')",
-        "(true)",
-        "(',')",
-        "('a', 'b')",
-        "default=9",
-        "reverse=true",
-        "start=[]",
-    ),
-)
-NAMES = ("n", "f", "t", "e", "z", "y", "l", "w", "o", "r")
-WORDS = (
-    *SYNTAX,
-    *NAMES,
-    *(f"| {name}" for name in FILTERS),
-    *(f"is {name}" for name in TESTS),
-)
 WORDS += tuple(f".{name}()" for name in sorted(METHODS))
-ATOMS = (
-    *NAMES,
-    "1",
-    "-2",
-    "0.5",
-    "'x'",
-    "'a,b'",
-    "true",
-    "none",
-    "[1, 'a']",
-    "{'k': 5}",
-    "(1, 2)",
-    "''",
-    "[]",
-    "2 ** 70",
-)
-BINARY = (
-    "+",
-    "-",
-    "*",
-    "/",
-    "//",
-    "%",
-    "**",
-    "~",
-    "==",
-    "!=",
-    "<",
-    ">=",
-    "in",
-    "not in",
-    "and",
-    "or",
-)
-ARGUMENTS = (
-    "",
-    "()",
-    "(2)",
-    "('k')",
-    "(attribute='k')",
-    "('g', 'equalto', 'x')",
-    "('equalto', 1)",
-    "(true)",
-    "(',')",
-)
 ARGUMENTS += (
     "('a', 'b')",
     "(0, true)",
@@ -170,30 +55,6 @@ ARGUMENTS += (
     "('upper')",
     "('default', 1)",
     "(attribute='q', default=9)",
-)
-MEMBERS = (
-    ".k",
-    "['k']",
-    "[0]",
-    "[-1]",
-    "[1:]",
-    "[::2]",
-    "[:n]",
-    ".items",
-    "[n]",
-    "['a']",
-    ".a.k",
-    "[t]",
-)
-LAZY = (
-    "map",
-    "select",
-    "reject",
-    "selectattr",
-    "rejectattr",
-    "unique",
-    "reverse",
-    "items",
 )
 
 
@@ -206,33 +67,37 @@ class Expressions:
     def mutate(self, raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
         """Change the expression, or now and then the values; mostly to something that has a value."""
         for _ in range(random.choice((1, 6, 6))):
-            found = self._mutated(
+            mutated = self._mutated(
                 _parsed(raw),
                 [_parsed(other) for other in random.choices(others, k=4)],
                 random,
             )
-            if _has_a_value(found):
+            if _has_a_value(mutated):
                 break
-        return json.dumps(found).encode()
+        return json.dumps(mutated).encode()
 
-    def _mutated(self, found: Any, donors: Sequence[Any], random: Random) -> Any:
+    def _mutated(self, expression: Any, donors: Sequence[Any], random: Random) -> Any:
         if random.random() < 0.2:
             values = mutate_json(
-                found["values"], [donor["values"] for donor in donors], NAMES, random
+                expression["values"],
+                [donor["values"] for donor in donors],
+                NAMES,
+                random,
             )
             return {
-                **found,
-                "values": values if isinstance(values, dict) else found["values"],
+                **expression,
+                "values": values if isinstance(values, dict) else expression["values"],
             }
         sources = [donor["source"] for donor in donors]
         source = (
-            _grown(found["source"], random.choice(sources), random)
+            _grown(expression["source"], random.choice(sources), random)
             if random.random() < 0.6
             else ""
         )
         return {
-            **found,
-            "source": source or mutate_text(found["source"], sources, WORDS, random),
+            **expression,
+            "source": source
+            or mutate_text(expression["source"], sources, WORDS, random),
         }
 
     def smaller(self, raw: bytes) -> Iterator[bytes]:
@@ -248,8 +113,8 @@ class Expressions:
 
     def check(self, raw: bytes) -> str:
         """Evaluate it by itself, and as what stands in a document."""
-        found = _parsed(raw)
-        source, values = found["source"], found["values"]
+        parsed = _parsed(raw)
+        source, values = parsed["source"], parsed["values"]
         _check_in_a_document(source, values)
         if "{{" in source or "${" in source:
             return _split(source)
@@ -260,10 +125,10 @@ class Expressions:
         return _check_evaluation(expression, values)
 
 
-def _has_a_value(found: Any) -> bool:
+def _has_a_value(expression: Any) -> bool:
     try:
-        Expression(found["source"]).evaluate(
-            found["values"].get, budget=Budget(COMPARED)
+        Expression(expression["source"]).evaluate(
+            expression["values"].get, budget=Budget(COMPARED)
         )
     except (ExpressionError, ExpressionFailed):
         return False
@@ -291,10 +156,10 @@ def _grown(source: str, other: str, random: Random) -> str:
             return f"({source}).{random.choice(sorted(METHODS))}{arguments or '()'}"
         case _:
             words = list(re.finditer(r"\b[a-z]\b|\b\d+\b", source))
-            found = random.choice(words) if words else None
+            word = random.choice(words) if words else None
             return (
-                f"{source[: found.start()]}({other}){source[found.end() :]}"
-                if found
+                f"{source[: word.start()]}({other}){source[word.end() :]}"
+                if word
                 else ""
             )
 
@@ -343,13 +208,13 @@ def _check_evaluation(expression: Expression, values: Mapping[str, Any]) -> str:
     assert ends[0] == ends[1], "it comes to the same each time"
     assert ends[0][1] != "of another expression", "an error names its expression"
     assert costs[0] == costs[1], "it costs the same each time"
-    kind, said = ends[0]
+    kind, outcome = ends[0]
     if kind == "value" and costs[0] < COMPARED:
-        _check_jinja(expression, values, json.loads(said))
+        _check_jinja(expression, values, json.loads(outcome))
     return (
-        f"failed {_masked(said)}"
+        f"failed {_masked(outcome)}"
         if kind == "failed"
-        else f"{_shape(expression.source)} {_kind(json.loads(said))}"
+        else f"{_shape(expression.source)} {_kind(json.loads(outcome))}"
     )
 
 
@@ -388,7 +253,7 @@ class _Jinja(NativeEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, bool) and not isinstance(obj, dict):
-            return self.undefined(obj=obj, name=argument)
+            return self.undefined(obj=obj, name=str(argument))
         return super().getitem(obj, argument)
 
 

@@ -39,7 +39,7 @@ class Imports(Capsules):
         """Bring it in twice, and look at what is there then in every way there is."""
         with self._world.restored() as folder:
             (folder / "given.oac").write_bytes(raw)
-            code, said, out = self._call(
+            code, errors, out = self._call(
                 folder, "runs", "import", "given.oac", "--json"
             )
             if code == 0:
@@ -53,9 +53,9 @@ class Imports(Capsules):
                     )[0]
                     for look in LOOKS
                 ]
-                said = f"{json.loads(out)['status']} {codes}"
+                errors = f"{json.loads(out)['status']} {codes}"
             self._world.check()
-        return said
+        return errors
 
     def _call(self, folder: Path, *arguments: str) -> tuple[int, str, bytes]:
         done = openagents_bytes(*arguments, *self._world.where, folder=folder)

@@ -113,9 +113,9 @@ def _fill(engine: Engine, keys: list[Path]) -> None:
 
 
 def _write(kind: str, name: str, raw: bytes) -> None:
-    place = SEEDS / kind
-    place.mkdir(parents=True, exist_ok=True)
-    (place / name).write_bytes(raw)
+    folder = SEEDS / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(raw)
 
 
 if __name__ == "__main__":

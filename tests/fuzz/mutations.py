@@ -125,7 +125,7 @@ def mutate_text(
 
 def places(value: Any, at: Place = ()) -> list[Place]:
     """List where there is a value in a JSON value, itself first."""
-    found = [at]
+    paths = [at]
     items = (
         value.items()
         if isinstance(value, dict)
@@ -134,13 +134,13 @@ def places(value: Any, at: Place = ()) -> list[Place]:
         else ()
     )
     for key, item in items:
-        found += places(item, (*at, key))
-    return found
+        paths += places(item, (*at, key))
+    return paths
 
 
-def value_at(value: Any, place: Place) -> Any:
+def value_at(value: Any, path: Place) -> Any:
     """Return what is at a place."""
-    for key in place:
+    for key in path:
         value = value[key]
     return value
 
@@ -151,12 +151,12 @@ def mutate_json(
     """Change a few places of a JSON value: put another value there, remove, rename, double, move, or wrap it."""
     value = copy.deepcopy(value)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
-        found = places(value)
-        place = random.choice(found)
-        if not place:
+        paths = places(value)
+        path = random.choice(paths)
+        if not path:
             return _another(value, others, words, random)
-        holder = value_at(value, place[:-1])
-        _mutate_member(holder, place[-1], (value, others, words), random)
+        holder = value_at(value, path[:-1])
+        _mutate_member(holder, path[-1], (value, others, words), random)
     return value
 
 
@@ -205,7 +205,7 @@ def _another(
             (value + 1, value - 1, -value, value * 1000) if abs(value) < 1e300 else (0,)
         )
         return random.choice((*near, *ODD_NUMBERS))
-    odd = (
+    odd: tuple[Any, ...] = (
         None,
         True,
         False,
@@ -232,7 +232,7 @@ def members(raw: bytes) -> dict[str, bytes] | None:
         return None
 
 
-def zipped(found: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes]) -> bytes:
     """Return a zip file of members; the same members give the same bytes."""
     out = io.BytesIO()
     with (
@@ -240,7 +240,7 @@ def zipped(found: dict[str, bytes]) -> bytes:
         zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
         warnings.simplefilter("ignore")  # names that are there twice, or are odd
-        for name, raw in found.items():
+        for name, raw in files.items():
             archive.writestr(
                 zipfile.ZipInfo(name or "x", (1980, 1, 1, 0, 0, 0)),
                 raw,

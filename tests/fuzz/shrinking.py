@@ -55,14 +55,14 @@ def smaller_json(raw: bytes) -> Iterator[bytes]:
 
 def smaller_values(value: Any) -> Iterator[Any]:
     """Return JSON values with one member or item less, or with a shorter text."""
-    for place in sorted(places(value), key=len):
-        if place:
+    for path in sorted(places(value), key=len):
+        if path:
             less = copy.deepcopy(value)
-            del value_at(less, place[:-1])[place[-1]]
+            del value_at(less, path[:-1])[path[-1]]
             yield less
-    for place in places(value):
-        text = value_at(value, place)
-        if isinstance(text, str) and len(text) > 1 and place:
+    for path in places(value):
+        text = value_at(value, path)
+        if isinstance(text, str) and len(text) > 1 and path:
             for part in (
                 text[: len(text) // 2],
                 text[len(text) // 2 :],
@@ -70,22 +70,22 @@ def smaller_values(value: Any) -> Iterator[Any]:
                 text[:-1],
             ):
                 less = copy.deepcopy(value)
-                value_at(less, place[:-1])[place[-1]] = part
+                value_at(less, path[:-1])[path[-1]] = part
                 yield less
 
 
 def smaller_zip(raw: bytes) -> Iterator[bytes]:
     """Return the zip file without a member, or with fewer lines of one."""
-    found = members(raw)
-    if found is None:
+    files = members(raw)
+    if files is None:
         yield from smaller_bytes(raw)
         return
-    yield zipped(found)
-    for name in found:
+    yield zipped(files)
+    for name in files:
         yield zipped(
-            {other: content for other, content in found.items() if other != name}
+            {other: content for other, content in files.items() if other != name}
         )
-    for name, content in found.items():
+    for name, content in files.items():
         lines = content.split(b"\n")
         for at in range(len(lines)):
-            yield zipped({**found, name: b"\n".join([*lines[:at], *lines[at + 1 :]])})
+            yield zipped({**files, name: b"\n".join([*lines[:at], *lines[at + 1 :]])})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from openagents_json.workflow.component_spec import ComponentSpec
 
 
@@ -28,7 +30,7 @@ class Anything(dict[str, object]):
 class Moody(Anything):
     """Components that give something else each time, or fail; the same each time they are begun with."""
 
-    RESULTS = (
+    RESULTS: tuple[Any, ...] = (
         None,
         ValueError("no"),
         {"x": 2},

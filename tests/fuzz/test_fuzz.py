@@ -28,8 +28,8 @@ pytestmark = pytest.mark.one_worker
 
 @pytest.fixture(scope="module", params=NAMES)
 def target(request: pytest.FixtureRequest) -> Iterator[Target]:
-    with opened(request.param) as made:
-        yield made
+    with opened(request.param) as opened_target:
+        yield opened_target
 
 
 def test_nothing_is_wrong_with_what_is_kept_and_what_is_made_of_it(
@@ -76,11 +76,11 @@ def test_a_failure_is_found_made_small_saved_and_replayed(tmp_path: Path) -> Non
 def test_the_same_seed_makes_the_same_inputs() -> None:
     target = ALONE["receipts"]()
     kept = list(seeds(target).values())
-    made = [
+    inputs = [
         [target.mutate(kept[0], kept, random) for _ in range(50)]
         for random in (Random(3), Random(3))
     ]
-    assert made[0] == made[1]
+    assert inputs[0] == inputs[1]
 
 
 def test_what_was_never_changed_is_intact(tmp_path: Path) -> None:

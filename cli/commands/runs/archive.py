@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.runs.replay import reason_option
-from cli.options import Target, target_options
+from cli.failing.interrupts import notice_at_interrupt, notice_of_repeatable
+from cli.inputs.questions import is_confirmed, refuse_if_nobody_can_answer
+from cli.options import (
+    RenamedOption,
+    Target,
+    changing_options,
+    knowing_options,
+    reading_options,
+    reason_option,
+    yes_option,
+)
 from cli.render import answer, show
 from cli.run_ids import RUN
 from cli.terminal import say
@@ -30,9 +40,13 @@ without_option = click.option(
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=RUN)
 @reason_option
-@target_options
+@changing_options
 def hold(target: Target, runs: tuple[str, ...], reason: str) -> None:
-    """Hold runs: nothing of them is erased, archived or deleted until they are released."""
+    """Hold runs: until released, nothing of them leaves the store. Nothing is erased, archived or deleted.
+
+    \b
+    Example: openagents runs hold RUN --reason "case 17"
+    """
     done: list[str] = []
     try:
         with target.engine() as engine:
@@ -47,9 +61,13 @@ def hold(target: Target, runs: tuple[str, ...], reason: str) -> None:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=RUN)
 @reason_option
-@target_options
+@changing_options
 def release(target: Target, runs: tuple[str, ...], reason: str) -> None:
-    """Release runs that are held."""
+    """Release runs that are held.
+
+    \b
+    Example: openagents runs release RUN --reason "case closed"
+    """
     done: list[str] = []
     try:
         with target.engine() as engine:
@@ -77,7 +95,7 @@ def _tell(target: Target, runs: Sequence[str], status: str) -> None:
 )
 @without_option
 @reason_option
-@target_options
+@knowing_options
 def archive(
     target: Target,
     runs: tuple[str, ...],
@@ -85,7 +103,11 @@ def archive(
     without: tuple[str, ...],
     reason: str,
 ) -> None:
-    """Move closed runs into the archive: each is written, read back and compared before its memory is freed."""
+    """Move closed runs into the archive. Each is written, read back and compared before its memory is freed.
+
+    \b
+    Example: openagents runs archive RUN --to ./archive
+    """
     from openagents_json.engine.archive.archive import Departure
 
     url = lasting(to or target.settings.archive)
@@ -94,7 +116,7 @@ def archive(
     departure = Departure(url, reason, without)
     gone: list[DepartedRun] = []
     try:
-        with target.engine() as engine:
+        with target.engine() as engine, notice_at_interrupt(notice_of_repeatable):
             gone.extend(engine.archive.leave(run, departure) for run in runs)
     finally:
         # What has left has left, whatever the next one met.
@@ -110,16 +132,22 @@ def sizes(gone: DepartedRun) -> str:
 @click.command()
 @click.argument("run", type=RUN)
 @click.option(
-    "--from",
+    "--file",
     "file_url",
+    cls=RenamedOption,
+    formerly="--from",
     type=Url(),
     default="",
     metavar="URL",
     help="Its file, if the store does not know where it is.",
 )
-@target_options
+@changing_options
 def restore(target: Target, run: str, file_url: str) -> None:
-    """Bring a run back from the archive; it can be shown, retried and forked as before."""
+    """Bring a run back from the archive. It can be shown, retried and forked as before.
+
+    \b
+    Example: openagents runs restore RUN
+    """
     with target.engine(create=True) as engine:
         status = engine.archive.restore(
             run, url=file_url, archive=target.settings.archive
@@ -129,9 +157,13 @@ def restore(target: Target, run: str, file_url: str) -> None:
 
 @click.command()
 @click.argument("run", type=RUN)
-@target_options
+@reading_options
 def memory(target: Target, run: str) -> None:
-    """Print how many bytes a run takes in the server: its events, its payloads, its part of the log."""
+    """Print how many bytes a run takes in the server. It counts events, payloads, and its part of the log.
+
+    \b
+    Example: openagents runs memory RUN
+    """
     with target.engine() as engine:
         size = engine.archive.memory(run)
     answer({"id": run, "bytes": size}, f"{run} {size} bytes", as_json=target.as_json)
@@ -145,36 +177,66 @@ def retention() -> None:
 @retention.command("apply")
 @click.argument("policy", metavar="FILE")
 @click.option("--dry-run", is_flag=True, help="Only say what would leave.")
+@yes_option
 @without_option
 @reason_option
-@target_options
+@knowing_options
 def apply_policy(
-    target: Target, policy: str, dry_run: bool, without: tuple[str, ...], reason: str
+    target: Target,
+    policy: str,
+    dry_run: bool,
+    yes: bool,
+    without: tuple[str, ...],
+    reason: str,
 ) -> int:
-    """Archive or delete closed runs as the rules in FILE say; the first rule that fits a run decides.
+    """Archive or delete closed runs by the rules in FILE. The first rule that fits a run decides.
 
+    It asks first if a rule deletes runs; what is archived can be restored.
     Exit code: 1 when something should have left and could not.
+
+    \b
+    Examples:
+      openagents retention apply policy.json --dry-run
+      openagents retention apply policy.json --yes
     """
     from openagents_json.engine.archive.retention import apply, read_policy
 
     rules = read_policy(Path(policy), target.settings.archive)
     for url in (rules.to, *(rule.to for rule in rules.rules)):
         lasting(url)
+    must_ask = rules.deletes and not (yes or dry_run)
+    if must_ask:
+        refuse_if_nobody_can_answer(
+            "delete runs", "say --yes, or --dry-run to see how many it would be"
+        )
     with target.engine() as engine:
-        outcomes = apply(
+        # One time for both: what is asked about is what is done.
+        now_ms = engine.now_ms()
+        carry_out = partial(
+            apply,
             rules,
             engine.archive,
             engine.views,
-            engine.now_ms(),
+            now_ms,
             reason=reason,
             without=without,
-            dry_run=dry_run,
         )
+        if must_ask and not _is_wanted(carry_out(dry_run=True)):
+            return 1
+        with notice_at_interrupt(notice_of_repeatable):
+            outcomes = carry_out(dry_run=dry_run)
     show(outcomes, _COLUMNS, map(_cells, outcomes), as_json=target.as_json)
     for outcome in outcomes:
         for run, why in outcome.stayed.items():
             say(f"{run} stays: {why}", err=True)
     return 1 if any(outcome.stayed for outcome in outcomes) else 0
+
+
+def _is_wanted(planned: Sequence[RuleResult]) -> bool:
+    """Ask about the runs that would be deleted; where there are none, there is nothing to ask about."""
+    count = sum(rule.leaving for rule in planned if rule.then == "delete")
+    runs = "1 run" if count == 1 else f"{count} runs"
+    return not count or is_confirmed(f"delete {runs} for good?")
 
 
 _COLUMNS = (

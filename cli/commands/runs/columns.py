@@ -13,12 +13,14 @@ from cli.listing import Entry, draw_list
 from cli.options import Target
 from cli.render import console, second, status, text
 from cli.run_ids import short_ids
+from cli.terminal import is_wide
 from cli.times import ago, lasting
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from openagents_json.engine import RunRow
+    from openagents_json.engine.answers.lists import ArchivedRun
 
 USUAL: Final = ("run", "workflow", "status", "started", "took")
 """What a list on a terminal shows of each run; an error stands on a line below it."""
@@ -36,18 +38,24 @@ class Page:
         """Return a time: how long ago it was, or in full."""
         if time_ms is None:
             return ""
-        return second(time_ms) if self.wide else ago(time_ms, self.now_ms)
+        if self.wide:
+            return second(time_ms)
+        return ago(time_ms, self.now_ms)
 
 
 def error_of(row: RunRow) -> str:
     """Return the error of a run on one line, empty for none."""
-    return f"{row.error['type']}: {row.error['message']}" if row.error else ""
+    if row.error:
+        return f"{row.error['type']}: {row.error['message']}"
+    return ""
 
 
 def standing(row: RunRow) -> Text:
     """Return the status; of a run that was written elsewhere, nobody here knows whether it is true."""
     shown = status(row.status)
-    return shown.append(" (imported)") if row.imported else shown
+    if row.imported:
+        return shown.append(" (imported)")
+    return shown
 
 
 def _labels(row: RunRow) -> str:
@@ -56,7 +64,9 @@ def _labels(row: RunRow) -> str:
 
 def _parent(row: RunRow, page: Page) -> str:
     run = str((row.parent or {}).get("run", ""))
-    return run if page.wide else page.ids.get(run, run)
+    if page.wide:
+        return run
+    return page.ids.get(run, run)
 
 
 COLUMNS: Final[Mapping[str, Callable[[RunRow, Page], Text]]] = {
@@ -105,21 +115,16 @@ columns_option = click.option(
     default=(),
     help=f"Which columns, in this order: {', '.join(COLUMNS)}.",
 )
-wide_option = click.option(
-    "--wide", is_flag=True, help="Whole ids, times and errors, however long the lines."
-)
 
 
-def is_compact(target: Target, *, wide: bool) -> bool:
+def is_compact(target: Target) -> bool:
     """Tell whether a list is for a person at a terminal, who has not asked for all of it."""
-    return sys.stdout.isatty() and not wide and not target.as_json
+    return sys.stdout.isatty() and not is_wide() and not target.as_json
 
 
-def draw_rows(
-    rows: Sequence[RunRow], names: Sequence[str], *, now_ms: int, wide: bool
-) -> None:
+def draw_rows(rows: Sequence[RunRow], names: Sequence[str], *, now_ms: int) -> None:
     """Draw runs; an error that is no column stands below its run, unless columns were chosen."""
-    compact = sys.stdout.isatty() and not wide
+    compact = sys.stdout.isatty() and not is_wide()
     ids = short_ids(row.id for row in rows) if compact else {}
     page = Page(ids, now_ms, not compact)
     entries = [
@@ -131,3 +136,21 @@ def draw_rows(
     ]
     terminal = console()
     draw_list(terminal, names, entries, cut=_CUT if compact else frozenset())
+
+
+def draw_archived(items: Sequence[ArchivedRun], now_ms: int) -> None:
+    """Draw archived runs; the file of each stands below it."""
+    ids = short_ids(item.run.id for item in items)
+    header = ("run", "workflow", "status", "archived", "took")
+    entries: list[Entry] = []
+    for item in items:
+        row = item.run
+        cells = [
+            text(ids[row.id]),
+            text(row.workflow),
+            standing(row),
+            text(ago(item.archived_ms, now_ms)),
+            text(lasting(row.took_ms)),
+        ]
+        entries.append(Entry(cells, item.url))
+    draw_list(console(), header, entries, cut=_CUT)

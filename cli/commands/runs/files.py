@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from cli.commands.runs.replay import reason_option
-from cli.options import Target, target_options
+from cli.commands.outcomes import GoingOn, wait_options
+from cli.failing.interrupts import notice_at_interrupt, notice_of_repeatable
+from cli.options import (
+    RenamedOption,
+    Target,
+    reading_options,
+    reason_option,
+    starting_options,
+    target_options,
+)
 from cli.render import answer
 from cli.run_ids import RUN
 from cli.terminal import bytes_out
@@ -24,11 +33,14 @@ from cli.urls import Url, lasting
     help="Where to; - is the standard output.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@target_options
+@reading_options
 def export_run(target: Target, run: str, output: str, force: bool) -> None:
-    """Write a run to a file, with definitions, payloads and what the ledger proves of it.
+    """Write a run to a file. Definitions, payloads and what the ledger proves of it go with it.
 
     `runs open` and `runs import` read it, and `audit verify` checks it.
+
+    \b
+    Example: openagents runs export RUN --output run.oac
     """
     from openagents_json.engine import is_there, replacing
 
@@ -54,20 +66,34 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
 @click.option(
     "--paused", is_flag=True, help="Let a run that is open wait until it is resumed."
 )
+@wait_options
 @reason_option
 @target_options
-def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
-    """Bring a run from a file into this store; one that was open goes on here, from where it was."""
+def import_run(
+    target: Target, file: Path, paused: bool, reason: str, **wishes: Any
+) -> int:
+    """Bring a run from a file into this store. One that was open goes on here, from where it was.
+
+    Exit code with --wait: 0 completed, 1 failed, 3 cancelled, 8 timed out.
+
+    \b
+    Example: openagents runs import run.oac --paused
+    """
     from openagents_json.engine.archive.capsules import unpack
 
+    then = GoingOn(target, **wishes)
     capsule = unpack(file)
-    with target.engine(create=True) as engine:
+    with then.engine(create=True) as engine:
         done = engine.files.adopt(capsule, reason=reason, paused=paused)
-    message = f"{done.run} {done.status}"
-    if not done.changed:
-        message += " (it was here already)"
-    document = {"id": done.run, "status": done.status, "changed": done.changed}
-    answer(document, message, as_json=target.as_json)
+        if then.wait:
+            return then.tell(engine, done.run, after=len(capsule.events))
+        message = f"{done.run} {done.status}"
+        if not done.changed:
+            message += " (it was here already)"
+        document = {"id": done.run, "status": done.status, "changed": done.changed}
+        answer(document, message, as_json=target.as_json)
+        then.tell_if_nobody_works(engine, done.run, done.status)
+    return 0
 
 
 @click.command("promote")
@@ -92,14 +118,16 @@ def import_run(target: Target, file: Path, paused: bool, reason: str) -> None:
     help="The Celery broker there.  [default: the store's server]",
 )
 @click.option(
-    "--wait",
+    "--timeout",
     "wait_s",
+    cls=RenamedOption,
+    formerly="--wait",
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
-    help="Seconds for steps under way to end.",
+    help="Seconds to wait for steps under way to end.",
 )
-@target_options
+@starting_options
 def promote_run(
     target: Target,
     run: str,
@@ -108,9 +136,12 @@ def promote_run(
     to_broker: str | None,
     wait_s: float,
 ) -> None:
-    """Move an open run to another store, where it goes on; it ends here as cancelled.
+    """Move an open run to another store, where it goes on. It ends here as cancelled.
 
     A promotion that was cut off halfway is finished by doing it again.
+
+    \b
+    Example: openagents runs promote RUN --to redis://localhost:6379
     """
     from openagents_json.engine import Engine, Registry
     from openagents_json.engine.archive.promotion import Move, promote
@@ -128,6 +159,7 @@ def promote_run(
     with (
         target.engine() as source,
         Engine.open(settings, components=Registry()) as there,
+        notice_at_interrupt(notice_of_repeatable),
     ):
         promoted = promote(Move(source, there, run, int(wait_s * 1000)))
     answer(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.commands.run import parse_inputs
-from cli.commands.runs.replay import reason_option, set_option
-from cli.options import Target, target_options
+from cli.commands.runs.replay import set_option
+from cli.commands.runs.steering.where import FAILED_RUNS, chosen_by, with_full_ids
+from cli.completion.types import DOCUMENT_OR_WORKFLOW
+from cli.failing.interrupts import notice_at_interrupt, notice_of_heal
+from cli.options import Target, reason_option, target_options
 from cli.render import console, print_json, short, table
-from cli.terminal import say, say_lines
-from cli.times import Duration, time_ms
+from cli.terminal import note, say, say_lines
+from cli.times import Duration
 
 if TYPE_CHECKING:
     from openagents_json.engine import (
@@ -24,20 +28,12 @@ if TYPE_CHECKING:
         SandboxWish,
     )
 
-_MANY = ("workflow", "version", "fingerprint", "error", "parent", "source")
-_TIMES = {
-    "started_after": "started_from",
-    "started_before": "started_to",
-    "ended_after": "ended_from",
-    "ended_before": "ended_to",
-}
-_NAMES = ", ".join((*_MANY, "label.NAME", *_TIMES))
 _OPTIONS = [
     click.option(
         "--where",
         multiple=True,
         metavar="NAME=VALUE",
-        help=f"Which failed runs: {_NAMES}.",
+        help=f"Choose failed runs: {FAILED_RUNS}.",
     ),
     click.option(
         "--limit",
@@ -48,7 +44,8 @@ _OPTIONS = [
     ),
     click.option(
         "--workflow",
-        metavar="FILE|NAME@VERSION",
+        metavar="FILE|WORKFLOW",
+        type=DOCUMENT_OR_WORKFLOW,
         help="The fix: another version of the workflow.",
     ),
     set_option,
@@ -111,7 +108,12 @@ _OPTIONS = [
         help="How long to wait for the runs of a wave.",
     ),
     click.option(
-        "--stop-after-failures", "stop", default="1", show_default=True, metavar="N|P%"
+        "--stop-after-failures",
+        "stop",
+        default="1",
+        show_default=True,
+        metavar="N|P%",
+        help="Stop when so many runs, or such a share of them, have failed again.",
     ),
     click.option(
         "--workers",
@@ -132,12 +134,17 @@ def _options(command: Any) -> Any:
 @target_options
 @_options
 def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int:
-    """Heal a class of failed runs: those that a backtest on their recorded histories proves to complete.
+    """Heal failed runs that a backtest proves to complete. It replays their recorded histories.
 
     The fix is a version of the workflow (--workflow), other inputs (--set), or just what the components (-c) do now.
     In the backtest, steps that failed or have changed run in a sandbox, if they are pure or idempotent: in this folder,
     which they may read, without network, other processes, changes of files, and secrets. All else comes from the log.
     Exit code: 0 when all proven runs are healed and have completed, or the dry run is done; 1 otherwise.
+
+    \b
+    Examples:
+      openagents runs heal --where error=TimeoutError -c components.py --dry-run
+      openagents runs heal --resume HEAL -c components.py
     """
     from openagents_json.engine.healing.heal import as_json
 
@@ -146,19 +153,11 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
             report = engine.heal.report(resume)
         else:
             report = engine.heal.begin(_wish(engine, given))
-        tell = _quiet if target.as_json else _tell
-        report = engine.heal.backtest(
-            report.id,
-            target.components,
-            limit_ms=given["step_timeout"],
-            tell=tell,
-            sandbox=_sandbox_wish(target, given),
-            tell_sandbox=tell,
-        )
-        if not target.as_json:
-            _show(report)
-        if not dry_run:
-            report = _waves(engine, target, report, given)
+        heal_id = report.id
+        with notice_at_interrupt(lambda: notice_of_heal(target, heal_id)):
+            report = _backtested(engine, target, heal_id, given)
+            if not dry_run:
+                report = _waves(engine, target, report, given)
     if target.as_json:
         print_json(as_json(report))
     elif dry_run:
@@ -166,6 +165,23 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
     else:
         _say_end(report)
     return 0 if dry_run or report.well else 1
+
+
+def _backtested(
+    engine: Engine, target: Target, heal_id: str, given: dict[str, Any]
+) -> HealReport:
+    tell = _quiet if target.as_json else _tell
+    report = engine.heal.backtest(
+        heal_id,
+        target.components,
+        limit_ms=given["step_timeout"],
+        tell=tell,
+        sandbox=_sandbox_wish(target, given),
+        tell_sandbox=tell,
+    )
+    if not target.as_json:
+        _show(report)
+    return report
 
 
 def _waves(
@@ -183,85 +199,75 @@ def _waves(
             f"nobody would do the work of {report.id}: give the components with -c, and --workers"
         )
     if is_undone and works_here:
-        engine.work_here(workers, lease_ms=settings.lease_ms, leases=settings.leases)
+        engine.work_as(settings, workers)
     seconds = given["wave_timeout"] / 1000
     tell = _quiet if target.as_json else _tell
+    if is_undone and not works_here and not engine.workers():
+        _tell(f"no worker is alive in this store; start one with `{target.worker()}`")
+    # Somebody may start a worker while this waits: that nobody works is said above.
     return engine.heal.go_on(
-        report.id, wave_seconds=seconds, force=given["force"], tell=tell
+        report.id,
+        wave_seconds=seconds,
+        idle_seconds=None,
+        force=given["force"],
+        tell=tell,
     )
 
 
 def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
+    from cli.inputs.given import given_inputs
     from openagents_json.engine import Fix, HealWish
 
     if not given["where"]:
         raise click.UsageError(
-            f"say which failed runs with --where NAME=VALUE ({_NAMES})"
+            f"say which failed runs with --where NAME=VALUE ({FAILED_RUNS})"
         )
     workflow = given["workflow"]
-    fix = Fix(
-        None if workflow is None else engine.plan(workflow),
-        parse_inputs(given["pairs"], None, "--set"),
-        _mocks(given["mocks"], given["mocks_file"]),
-    )
+    plan = None if workflow is None else engine.plan(workflow)
     now_ms = int(datetime.now(UTC).timestamp() * 1000)  # noqa: TID251 - the edge
-    chosen = chosen_by(given["where"], now_ms)
+    chosen = with_full_ids(chosen_by(given["where"], now_ms), engine.views)
+    edits = given_inputs(given["pairs"], option="--set")
+    declared: Mapping[str, Any] = {}
+    if edits:
+        declared = plan.parameters if plan else _declared(engine, chosen)
+    mocks = _mocks(given["mocks"], given["mocks_file"])
+    fix = Fix(plan, edits.typed(declared), mocks)
     return HealWish(
-        chosen, fix, given["waves"], given["stop"], given["limit"], given["reason"]
+        chosen=chosen,
+        fix=fix,
+        waves=given["waves"],
+        stop_after_failures=given["stop"],
+        limit=given["limit"],
+        reason=given["reason"],
     )
+
+
+def _declared(engine: Engine, chosen: RunFilter) -> Mapping[str, Any]:
+    """Return the inputs that the newest of the chosen runs declares, none where there is no such run."""
+    from openagents_json.engine.inputs.declared import inputs_of_run
+
+    newest = engine.views.runs(replace(chosen, status=("failed",)), limit=1).items
+    if newest:
+        return inputs_of_run(engine, newest[0].id)
+    return {}
 
 
 def _sandbox_wish(target: Target, given: dict[str, Any]) -> SandboxWish:
     from openagents_json.engine import SandboxWish
     from openagents_json.engine.settings import own_secrets
 
-    secrets = tuple(own_secrets(target.settings))
+    files = target.resolved.secret_files
+    secrets = (*own_secrets(target.settings), *files)
     return SandboxWish(given["sandbox"] == "strict", given["variables"], secrets)
 
 
 def _mocks(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
+    from cli.inputs.given import given_inputs
+
     for pair in pairs:
         if "=" not in pair:
             raise click.BadParameter(f"{pair!r} is not STEP=JSON", param_hint="--mock")
-    return parse_inputs(pairs, file, "--mock")
-
-
-def chosen_by(pairs: Iterable[str], now_ms: int) -> RunFilter:
-    """Read which runs are meant: several values of a name mean any of them.
-
-    Raises click.BadParameter.
-    """
-    from openagents_json.engine import RunFilter
-
-    many: dict[str, tuple[str, ...]] = {}
-    times: dict[str, int] = {}
-    labels: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not value:
-            raise click.BadParameter(
-                f"{pair!r} is not NAME=VALUE", param_hint="--where"
-            )
-        if name in _MANY:
-            many[name] = (*many.get(name, ()), value)
-        elif name.startswith("label.") and name != "label.":
-            labels[name.removeprefix("label.")] = value
-        elif name in _TIMES:
-            times[_TIMES[name]] = _moment(value, now_ms)
-        else:
-            raise click.BadParameter(
-                f"{name!r} is none of {_NAMES}", param_hint="--where"
-            )
-    return RunFilter(**many, **times, labels=labels)  # type: ignore[arg-type]
-
-
-def _moment(value: str, now_ms: int) -> int:
-    moment_ms = time_ms(value, now_ms)
-    if moment_ms is None:
-        raise click.BadParameter(
-            f"{value!r} is no time; write 2026-11-23T08:00 or 2h", param_hint="--where"
-        )
-    return moment_ms
+    return given_inputs(pairs, file, "--mock", "--mocks").typed({})
 
 
 def _show(report: HealReport) -> None:
@@ -275,8 +281,12 @@ def _show(report: HealReport) -> None:
     if verdicts:
         console().print(table(("run", "verdict", "done again", "reused", "why"), rows))
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
-    if report.sandbox is not None:
+    # Where both arrive on one terminal, it was told there before the backtest began.
+    is_told = sys.stdout.isatty() and sys.stderr.isatty()
+    if report.sandbox is not None and not is_told:
         say_lines(report.sandbox.text())
+    if not verdicts:
+        note("no failed run fits what --where says")
     more = ""
     if report.more:
         more = f" (there are more runs than the {len(verdicts)} of --limit)"
@@ -301,7 +311,7 @@ def _say_end(report: HealReport) -> None:
 
 
 def _tell(text: str) -> None:
-    say(text, err=True)
+    note(text)
 
 
 def _quiet(_: str) -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.histories import print_history
-from cli.options import Target, target_options
+from cli.histories import history_pages, print_history
+from cli.options import RenamedOption, Target, listing_options
 from cli.render import print_array, print_json, print_lines
 from cli.run_ids import RUN
 from cli.times import Time
 
 if TYPE_CHECKING:
-    from openagents_json.engine import Recorded
+    from openagents_json.engine import HistoryEvent, Recorded
 
 FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
 
@@ -23,7 +23,14 @@ FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
 @click.command()
 @click.argument("run", type=RUN)
 @click.option(
-    "--after", type=click.IntRange(0), default=0, help="Only events after this version."
+    "--after-event",
+    "after",
+    cls=RenamedOption,
+    formerly="--after",
+    type=click.IntRange(0),
+    default=0,
+    metavar="VERSION",
+    help="Only events after this one.",
 )
 @click.option(
     "--type",
@@ -46,7 +53,7 @@ FORMATS = ("table", "json", "jsonl", "cloudevents", "otel")
     type=click.Choice(FORMATS),
     help="How to print.  [default: table]",
 )
-@target_options
+@listing_options
 def history(
     target: Target,
     run: str,
@@ -58,20 +65,30 @@ def history(
     until: int | None,
     form: str | None,
 ) -> None:
-    """Show the events of a run: what happened, when, by whom, and which commit led to it.
+    """Show the events of a run: what happened, when, by whom. Each names the commit that led to it.
 
     `cloudevents` prints a CloudEvent on each line. They are read and printed a thousand at a time, however many there
     are, but for `otel`: that is the run as one trace in OTLP's JSON, of all its events, so they are all held in memory.
+
+    \b
+    Example: openagents runs history RUN --step pay --since 2h
     """
-    fits = _EventFilter(types, steps, actors, since, until)
+    fits = _EventFilter(
+        types=types, steps=steps, actors=actors, since=since, until=until
+    )
     with target.engine() as engine:
         form = form or ("json" if target.as_json else "table")
         if form == "otel":
             _print_trace(item for page in engine.replay.shown(run) for item in page)
             return
-        pages = engine.replay.shown(run, after=after)
-        chosen = ([item for item in page if fits(item)] for page in pages)
-        _print(chosen, form, f"openagents:{target.settings.prefix}")
+        if form == "cloudevents":
+            source = f"openagents:{target.settings.prefix}"
+            shown = engine.replay.shown(run, after=after)
+            for page in shown:
+                _print_cloud_events(filter(fits, page), source)
+            return
+        pages = history_pages(engine, run, after)
+        _print(([item for item in page if fits(item)] for page in pages), form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +101,7 @@ class _EventFilter:
     since: int | None
     until: int | None
 
-    def __call__(self, item: Recorded) -> bool:
+    def __call__(self, item: Recorded | HistoryEvent) -> bool:
         """Tell whether an event is to be shown."""
         if self.types and item.type not in self.types:
             return False
@@ -97,8 +114,10 @@ class _EventFilter:
         return self.until is None or item.time_ms < self.until
 
 
-def _step(item: Recorded) -> str | None:
-    return item.data.get("step") if isinstance(item.data, dict) else None
+def _step(item: Recorded | HistoryEvent) -> str | None:
+    if isinstance(item.data, dict):
+        return item.data.get("step")
+    return None
 
 
 def _print_trace(recorded: Iterable[Recorded]) -> None:
@@ -107,18 +126,18 @@ def _print_trace(recorded: Iterable[Recorded]) -> None:
     print_json(spans(list(recorded)))
 
 
-def _print(chosen: Iterable[Sequence[Recorded]], form: str, source: str) -> None:
+def _print_cloud_events(recorded: Iterable[Recorded], source: str) -> None:
     from openagents_json.engine.inspection.formats import cloud_event
-    from openagents_json.engine.inspection.values import history_events
 
+    print_lines(cloud_event(item, source) for item in recorded)
+
+
+def _print(pages: Iterable[Sequence[HistoryEvent]], form: str) -> None:
     match form:
-        case "cloudevents":
-            for page in chosen:
-                print_lines(cloud_event(item, source) for item in page)
         case "jsonl":
-            for page in chosen:
-                print_lines(history_events(page))
+            for page in pages:
+                print_lines(page)
         case "json":
-            print_array(map(history_events, chosen))
+            print_array(pages)
         case _:
-            print_history(map(history_events, chosen))
+            print_history(pages)

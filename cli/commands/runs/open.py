@@ -13,9 +13,9 @@ import click
 from click.core import ParameterSource
 
 from cli.options import Target, target_options
-from cli.render import details, plain, print_json, when, who
+from cli.render import details, print_json, when, who
 from cli.terminal import give, say
-from openagents_json.engine import CLOSED_RUN
+from openagents_json.engine import CLOSED_RUN, plain
 from openagents_json.errors import InvalidArgument, OpenAgentsError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _LONGEST_NUMBER = 20
 @click.option(
     "--at",
     type=click.IntRange(1),
-    metavar="N",
+    metavar="VERSION",
     help="Begin at this event; with --json, print the run then.",
 )
 @click.option(
@@ -42,9 +42,12 @@ _LONGEST_NUMBER = 20
 )
 @target_options
 def open_run(target: Target, file: Path, at: int | None, go_on: bool) -> None:
-    """Step through a run from a file, and retry or fork it with the components of -c; its origin never hears of it.
+    """Step through a run from a file, retry it, fork it. Its origin never hears of it. Components are those of -c.
 
     It is kept in a store of its own, in .openagents-open/RUN or --data.
+
+    \b
+    Example: openagents runs open run.oac -c components.py
     """
     from openagents_json.engine.archive.capsules import unpack
     from openagents_json.engine.archive.stepping import Steps
@@ -183,7 +186,9 @@ class _Session:
         more = details(event)
         number = f"{version}/{len(self.steps)}"
         line = f"{number} {when(event.time_ms)} {event.type}{step}{attempt} by {who(event)}"
-        return f"{line} {more}" if more else line
+        if more:
+            return f"{line} {more}"
+        return line
 
     def _move(self, to: int) -> None:
         self.steps.event(to)
@@ -236,7 +241,8 @@ class _Session:
         at = _number(rest) if rest else self.here
         if self.kept < at:
             raise InvalidArgument(
-                f"the local store has this run up to event {self.kept}; fork it at one of those"
+                f"the local store has this run up to event {self.kept}",
+                remedy="fork it at one of those",
             )
         self.work(
             self.steps.run,
@@ -254,7 +260,8 @@ class _Session:
             lacking = sorted(self.steps.components() - set(engine.registry.names()))
             if lacking:
                 raise InvalidArgument(
-                    f"there is no component {', '.join(lacking)} here; give their module with -c"
+                    f"there is no component {', '.join(lacking)} here",
+                    remedy="give their module with -c",
                 )
             new = begin(engine, run)
             info = engine.state(new)

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.commands.run import parse_inputs, parse_payload
+from cli.commands.outcomes import GoingOn, tell_status, wait_options
+from cli.commands.runs.steering.bulk import BulkRequest, bulk_options
+from cli.completion.types import DOCUMENT_OR_WORKFLOW
 from cli.following import EXIT, follow
-from cli.options import Target, target_options
+from cli.options import (
+    RenamedOption,
+    Target,
+    reading_options,
+    reason_option,
+    target_options,
+)
 from cli.render import answer, print_json
 from cli.run_ids import RUN
 from cli.terminal import say
@@ -19,20 +27,18 @@ from cli.times import Time
 if TYPE_CHECKING:
     from openagents_json.engine import Change, Comparison, Engine
 
-reason_option = click.option(
-    "--reason", default="", help="Why; it is kept in the history."
-)
 set_option = click.option(
     "--set",
     "pairs",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Another input of the run, or a part of one; JSON, or text.",
+    help="Another input of the run, read by its type, or a part of one.",
 )
 
 
 @click.command()
-@click.argument("run", type=RUN)
+@click.argument("runs", nargs=-1, type=RUN)
+@bulk_options
 @click.option(
     "--from",
     "step",
@@ -43,29 +49,48 @@ set_option = click.option(
 @set_option
 @click.option(
     "--workflow",
-    metavar="FILE|NAME@VERSION",
+    metavar="FILE|WORKFLOW",
+    type=DOCUMENT_OR_WORKFLOW,
     help="Go on by another version of the workflow.",
 )
+@wait_options
 @reason_option
 @target_options
 def retry(
     target: Target,
-    run: str,
+    runs: tuple[str, ...],
     step: str,
     pairs: tuple[str, ...],
     workflow: str | None,
     reason: str,
-) -> None:
-    """Let a closed run go on from what failed; nothing that completed runs again, unless it is behind STEP."""
-    with target.engine() as engine:
-        engine.retry(
-            run,
-            step=step,
-            inputs=_edited(engine, run, pairs),
-            reason=reason,
-            workflow=workflow,
-        )
-        tell_status(target, run, engine.state(run).status)
+    **wishes: Any,
+) -> int:
+    """Retry failed runs from their failure. Nothing that completed runs again, unless it is behind STEP.
+
+    One run is named, or several, or they are chosen with --where: those that have failed, unless it says otherwise.
+    Exit code with --wait: 0 completed, 1 failed, 3 cancelled, 8 timed out. Of many: 1 when one refuses.
+
+    \b
+    Examples:
+      openagents runs retry RUN --wait -c components.py
+      openagents runs retry --where error=TimeoutError --where ended_after=1d
+    """
+    request = BulkRequest.taken("retry", target, runs, wishes)
+    then = GoingOn(target, **wishes)
+    how = {"step": step, "reason": reason, "workflow": workflow}
+    if request.is_one:
+
+        def act(engine: Engine) -> None:
+            edited = _edited(engine, runs[0], pairs, workflow)
+            engine.retry(runs[0], inputs=edited, **how)  # type: ignore[arg-type]
+
+        return then.after(runs[0], act)
+    if pairs:
+        raise click.UsageError("--set is for one run that is named")
+    return request.carry_out(
+        then,
+        lambda engine, ids, tell: engine.bulk.retry(ids, tell=tell, **how),  # type: ignore[arg-type]
+    )
 
 
 @click.command()
@@ -73,15 +98,17 @@ def retry(
 @set_option
 @click.option(
     "--workflow",
-    metavar="FILE|NAME@VERSION",
+    metavar="FILE|WORKFLOW",
+    type=DOCUMENT_OR_WORKFLOW,
     help="Go on by another version of the workflow.",
 )
 @click.option(
     "--explain",
-    "wait",
+    "explains",
     is_flag=True,
     help="Wait for its end, and say why each step ran or did not.",
 )
+@wait_options
 @reason_option
 @target_options
 def replay(
@@ -89,76 +116,137 @@ def replay(
     run: str,
     pairs: tuple[str, ...],
     workflow: str | None,
+    explains: bool,
     wait: bool,
     reason: str,
+    **wishes: Any,
 ) -> int:
-    """Do a closed run again; results stand where component, definition and inputs of a step have not changed.
+    """Run a closed run again, keeping what has not changed. Results stand where component, definition and inputs do.
 
-    Exit code with --explain: 0 completed, 1 failed, 3 cancelled.
+    Exit code with --wait or --explain: 0 completed, 1 failed, 3 cancelled, 8 timed out.
+
+    \b
+    Example: openagents runs replay RUN --set amount=5 --explain
     """
-    with target.engine() as engine:
+    then = GoingOn(target, wait or explains, **wishes)
+
+    def act(engine: Engine) -> None:
         plan = None if workflow is None else engine.plan(workflow)
-        engine.replay.replay(
-            run, inputs=_edited(engine, run, pairs), reason=reason, plan=plan
-        )
-        status = follow(engine, run).status if wait else engine.state(run).status
-        report = engine.replay.replayed(run) if wait else None
+        edited = _edited(engine, run, pairs, workflow)
+        engine.replay.replay(run, inputs=edited, reason=reason, plan=plan)
+
+    if not explains:
+        return then.after(run, act)
+    with then.engine() as engine:
+        act(engine)
+        return _explained(then, engine, run)
+
+
+def _explained(then: GoingOn, engine: Engine, run: str) -> int:
+    """Wait for the end of a replay, and say why each step ran or did not."""
+    target = then.target
+    with then.at_work(engine, run):
+        result = follow(engine, run, timeout=then.timeout, target=target)
+    status, report = result.status, engine.replay.replayed(run)
     if report is not None and target.as_json:
         print_json({"id": run, "status": status, "replayed": report})
     else:
         tell_status(target, run, status)
         for line in report.lines() if report is not None else ():
             say(line)
-    return EXIT.get(status, 1) if wait else 0
+    return EXIT.get(status, 1)
 
 
 @click.command()
 @click.argument("run", type=RUN)
 @click.argument("step")
 @set_option
+@wait_options
 @reason_option
 @target_options
 def rerun(
-    target: Target, run: str, step: str, pairs: tuple[str, ...], reason: str
-) -> None:
-    """Let a closed run do a step again, with all that is behind it."""
-    with target.engine() as engine:
-        engine.retry(run, step=step, inputs=_edited(engine, run, pairs), reason=reason)
-        tell_status(target, run, engine.state(run).status)
+    target: Target,
+    run: str,
+    step: str,
+    pairs: tuple[str, ...],
+    reason: str,
+    **wishes: Any,
+) -> int:
+    """Run a step of a closed run again, and all that is behind it.
+
+    Exit code with --wait: 0 completed, 1 failed, 3 cancelled, 8 timed out.
+
+    \b
+    Example: openagents runs rerun RUN pay --wait -c components.py
+    """
+
+    def act(engine: Engine) -> None:
+        edited = _edited(engine, run, pairs)
+        engine.retry(run, step=step, inputs=edited, reason=reason)
+
+    return GoingOn(target, **wishes).after(run, act)
 
 
 @click.command()
 @click.argument("run", type=RUN)
 @click.argument("step")
+@wait_options
 @reason_option
 @target_options
-def skip(target: Target, run: str, step: str, reason: str) -> None:
-    """Let a run go on as if a step had been skipped; what refers to its result gets null."""
-    with target.engine() as engine:
-        engine.replay.skip(run, step, reason)
-        tell_status(target, run, engine.state(run).status)
+def skip(target: Target, run: str, step: str, reason: str, **wishes: Any) -> int:
+    """Skip a step: the run goes on without it. What refers to its result gets null.
+
+    Exit code with --wait: 0 completed, 1 failed, 3 cancelled, 8 timed out.
+
+    \b
+    Example: openagents runs skip RUN notify --reason "no address"
+    """
+    return GoingOn(target, **wishes).after(
+        run, lambda engine: engine.replay.skip(run, step, reason)
+    )
 
 
 @click.command()
 @click.argument("run", type=RUN)
 @click.argument("step")
-@click.option("--output", help="The result of the step; JSON, or else text.")
-@click.option("--output-file", metavar="FILE", help="A file with the result as JSON.")
+@click.option(
+    "--result",
+    cls=RenamedOption,
+    formerly="--output",
+    help="The result of the step; JSON, or text, or @FILE.",
+)
+@click.option(
+    "--result-file",
+    cls=RenamedOption,
+    formerly="--output-file",
+    metavar="FILE",
+    help="A file with the result as JSON.",
+)
+@wait_options
 @reason_option
 @target_options
 def complete(
     target: Target,
     run: str,
     step: str,
-    output: str | None,
-    output_file: str | None,
+    result: str | None,
+    result_file: str | None,
     reason: str,
-) -> None:
-    """Let a run go on as if a step had returned a result."""
-    value = parse_payload(output, output_file)
-    with target.engine() as engine:
-        engine.replay.complete(run, step, value, reason)
-        tell_status(target, run, engine.state(run).status)
+    **wishes: Any,
+) -> int:
+    """Complete a step by hand, with a result of your own. The run goes on as if the step had returned it.
+
+    Exit code with --wait: 0 completed, 1 failed, 3 cancelled, 8 timed out.
+
+    \b
+    Example: openagents runs complete RUN pay --result '{"paid": true}'
+    """
+    from cli.inputs.given import given_value
+
+    value = given_value(result, result_file, "--result").typed()
+    return GoingOn(target, **wishes).after(
+        run, lambda engine: engine.replay.complete(run, step, value, reason)
+    )
 
 
 @click.command()
@@ -175,6 +263,7 @@ def complete(
 @click.option(
     "--idempotency-key", help="With the same key, the fork is made only once."
 )
+@wait_options
 @target_options
 def fork(
     target: Target,
@@ -183,14 +272,22 @@ def fork(
     pairs: tuple[str, ...],
     reason: str,
     idempotency_key: str | None,
-) -> None:
-    """Begin a new run with the same past up to an event; see `runs history` for their numbers."""
-    with target.engine() as engine:
+    **wishes: Any,
+) -> int:
+    """Start a new run with the same past up to an event. See `runs history` for their numbers.
+
+    Exit code with --wait: 0 completed, 1 failed, 3 cancelled, 8 timed out.
+
+    \b
+    Example: openagents runs fork RUN --at 7 --set amount=5 --wait
+    """
+    then = GoingOn(target, **wishes)
+    with then.engine() as engine:
         inputs = _edited(engine, run, pairs)
         new = engine.replay.fork(
             run, at, inputs=inputs, reason=reason, idempotency_key=idempotency_key
         )
-        tell_status(target, new, engine.state(new).status)
+        return then.tell(engine, new, after=at)
 
 
 @click.command()
@@ -200,9 +297,13 @@ def fork(
     metavar="VERSION|TIME",
     help="After this event, or at this time (2026-11-23T08:00, or 2h ago).",
 )
-@target_options
+@reading_options
 def state(target: Target, run: str, at: str | None) -> None:
-    """Print a run with its steps as it is, or as it was, as JSON."""
+    """Print a run with its steps as it is, or as it was, as JSON.
+
+    \b
+    Example: openagents runs state RUN --at 2h
+    """
     version = int(at) if at and re.fullmatch("[0-9]{1,18}", at) else None
     time_ms = Time().convert(at, None, None) if at and version is None else None
     with target.engine() as engine:
@@ -212,9 +313,13 @@ def state(target: Target, run: str, at: str | None) -> None:
 @click.command()
 @click.argument("one", type=RUN)
 @click.argument("other", type=RUN)
-@target_options
+@reading_options
 def diff(target: Target, one: str, other: str) -> int:
-    """Compare two runs. Exit code: 0 when nothing differs, 1 otherwise."""
+    """Compare two runs. Exit code: 0 when nothing differs, 1 otherwise.
+
+    \b
+    Example: openagents runs diff RUN OTHER
+    """
     with target.engine() as engine:
         comparison = engine.replay.diff(one, other)
     answer(comparison, _lines(comparison), as_json=target.as_json)
@@ -223,17 +328,24 @@ def diff(target: Target, one: str, other: str) -> int:
 
 @click.command()
 @click.argument("run", type=RUN)
-@target_options
+@reading_options
 def explain(target: Target, run: str) -> None:
-    """Say why a run is as it is: where it failed or waits, and how it differs from the nearest that completed."""
+    """Explain why a run failed or waits. It tells how the run differs from the nearest that completed.
+
+    \b
+    Example: openagents runs explain RUN
+    """
     with target.engine() as engine:
         explanation = engine.explain(run)
     answer(explanation, explanation.lines(), as_json=target.as_json)
 
 
 def _lines(comparison: Comparison) -> Iterable[str]:
+    for build in comparison.builds:
+        one, other = ", ".join(build.one), ", ".join(build.other)
+        yield f"build of component {build.component}: {one} | {other}"
     if comparison.same:
-        yield "nothing differs"
+        yield "nothing else differs" if comparison.builds else "nothing differs"
         return
     one_status, other_status = comparison.status
     if one_status != other_status:
@@ -262,19 +374,26 @@ def _changes(subject: str, changes: Iterable[Change]) -> Iterable[str]:
         yield f"{subject} {change.path}".rstrip() + f": {one} | {other}"
 
 
-def _edited(engine: Engine, run: str, pairs: Iterable[str]) -> dict[str, Any] | None:
-    """Return the inputs that change, whole: NAME=VALUE, or NAME.part[0]=VALUE for a part of one."""
-    edits = parse_inputs(tuple(pairs), None, "--set")
-    if not edits:
+def _edited(
+    engine: Engine, run: str, pairs: Iterable[str], workflow: str | None = None
+) -> dict[str, Any] | None:
+    """Return the inputs that change, whole: NAME=VALUE, or NAME.part[0]=VALUE for a part of one.
+
+    They are read by the types that the run declares, or the version of its `workflow` by which it is to go on.
+    """
+    from cli.inputs.given import given_inputs
+
+    given = given_inputs(pairs, option="--set")
+    if not given:
         return None
     from openagents_json.engine import CannotEdit, edited
+    from openagents_json.engine.inputs.declared import inputs_of_run
 
+    if workflow is None:
+        declared = inputs_of_run(engine, run)
+    else:
+        declared = engine.plan(workflow).parameters
     try:
-        return edited(engine.state(run).inputs, edits)
+        return edited(engine.state(run).inputs, given.typed(declared))
     except CannotEdit as error:
         raise click.BadParameter(error.reason, param_hint="--set") from error
-
-
-def tell_status(target: Target, run: str, status: str) -> None:
-    """Say what the status of a run is now."""
-    answer({"id": run, "status": status}, f"{run} {status}", as_json=target.as_json)

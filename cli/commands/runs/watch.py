@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.interrupts import notice_at_interrupt, notice_of_watch
 from cli.commands.run import progress_printer
+from cli.failing.interrupts import notice_at_interrupt, notice_of_watch
 from cli.following import EXIT, follow
-from cli.options import Target, target_options
+from cli.options import Target, changing_options
 from cli.render import print_line
 from cli.run_ids import RUN
 from cli.terminal import give, say
@@ -21,41 +22,45 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=RUN)
-@target_options
+@changing_options
 def watch(target: Target, run: str) -> int:
-    """Follow a run until it ends; with --json, a line of JSON for each event.
+    """Follow a run until it ends. With --json, a line of JSON for each event.
 
     Exit code: 0 completed, 1 failed, 3 cancelled.
+
+    \b
+    Example: openagents runs watch RUN
     """
-    show = print_line if target.as_json else progress_printer()
     with (
         target.engine() as engine,
         notice_at_interrupt(lambda: notice_of_watch(target, run)),
     ):
-        return EXIT.get(follow(engine, run, show).status, 1)
+        look_up = partial(engine.foreach_items, run)
+        show = print_line if target.as_json else progress_printer(look_up=look_up)
+        result = follow(engine, run, show, target=target)
+        return EXIT.get(result.status, 1)
 
 
 @click.command()
 @click.argument("run", type=RUN)
-@target_options
+@changing_options
 def output(target: Target, run: str) -> None:
-    """Follow what the components of a run show while they run, such as progress or tokens, until it ends.
+    """Follow what components show while they run, such as tokens. It goes on until the run ends.
 
     With --json, a line of JSON for each; otherwise texts of a step are printed one after the other, and all else on
     lines of their own.
+
+    \b
+    Example: openagents runs output RUN
     """
-    after = "0-0"
     writer = _EmissionWriter()
     write = print_line if target.as_json else writer.write
-    with target.engine() as engine:
-        closed = False
-        while not closed:
-            # First the status, then what was shown: what a run shows before its end is not missed.
-            closed = engine.state(run).status in EXIT
-            block_ms = 0 if closed else 500
-            for item in engine.emitted(run, after=after, block_ms=block_ms):
-                after = item.id
-                write(item)
+    with (
+        target.engine() as engine,
+        notice_at_interrupt(lambda: notice_of_watch(target, run, "output")),
+    ):
+        for item in engine.handle(run).emissions():
+            write(item)
     writer.end()
 
 

@@ -15,12 +15,15 @@ from eventstore.redis.driver.scripts import (
     essential,
     load_text,
 )
+from eventstore.redis.stored_texts import pairs_of
 
 ALIVE_MS: Final = 15_000
 """How long a process may be silent and count as alive."""
 
 FORGOTTEN_MS: Final = 3_600_000
 """How long the entry of a silent process is kept: one that was only stopped has it back with its next beat."""
+
+Entries = dict[str, dict[str, Any]]
 
 
 class Directory:
@@ -35,47 +38,60 @@ class Directory:
         )
         keys: Keyspace = store.keys
         self._workers = f"{keys.prefix}:workers".encode()
-        self._specs = f"{keys.prefix}:registry:components".encode()
-        self._workflows = f"{keys.prefix}:registry:workflows".encode()
-        self._aliases = f"{keys.prefix}:registry:aliases".encode()
+        self._remote = f"{keys.prefix}:remote".encode()
+        self._specs = keys.registry("components")
+        self._workflows = keys.registry("workflows")
+        self._aliases = keys.registry("aliases")
 
     def beat(self, worker: str, info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Say that a process is alive, and give all that are; `info` is what `openagents doctor` shows of it."""
-        # When it was seen is for the server to say: clocks of processes differ.
-        entry = {key: value for key, value in info.items() if key != "seen_ms"}
-        return self._alive(self._call(worker, codec.encode(entry)))
+        return self._alive(self._workers, self._call(self._workers, {worker: info}))
+
+    def beat_remote(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Say that workers over HTTP are alive; they look after no partition, and so stand apart."""
+        if workers:
+            self._call(self._remote, workers)
+
+    def remote(self) -> dict[str, dict[str, Any]]:
+        """Return the workers over HTTP that are alive, with their info."""
+        return self._alive(self._remote, self._call(self._remote, {}))
 
     def forget(self, worker: str) -> None:
         """Say that a process has ended."""
         self._store.call([PlainCall((b"HDEL", self._workers, worker))])
 
     def workers(self) -> dict[str, dict[str, Any]]:
-        """Return the processes that are alive, with their info."""
-        return self._alive(self._call("", b""))
+        """Return who is alive and runs steps, with their info: processes, and workers over HTTP."""
+        processes = self._alive(self._workers, self._call(self._workers, {}))
+        # One that runs no steps only looks after the time, for workers over HTTP.
+        working = {name: info for name, info in processes.items() if info["queues"]}
+        return working | self.remote()
 
-    def _call(self, worker: str, info: bytes) -> list[Any]:
-        script = self._members if worker else self._looking
-        reply: list[Any] = self._store.call(
-            [ScriptCall(script, [self._workers], [worker, info])]
-        )[0]
+    def _call(self, key: bytes, workers: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+        arguments: list[Any] = []
+        for worker, info in workers.items():
+            # When it was seen is for the server to say: clocks of processes differ.
+            entry = {name: value for name, value in info.items() if name != "seen_ms"}
+            arguments += [worker, codec.encode(entry)]
+        script = self._members if workers else self._looking
+        call = ScriptCall(script, [key], arguments or ["", b""])
+        reply: list[Any] = self._store.call([call])[0]
         return reply
 
-    def _alive(self, reply: list[Any]) -> dict[str, dict[str, Any]]:
+    def _alive(self, key: bytes, reply: list[Any]) -> dict[str, dict[str, Any]]:
         """Read who is alive by the server's clock, before or behind which older versions may have written theirs."""
         now, *flat = reply
-        everyone = {
-            name.decode(): codec.decode(data) for name, data in _pairs(flat).items()
-        }
+        everyone = {name.decode(): codec.decode(data) for name, data in pairs_of(flat)}
         silent = {name: abs(now - info["seen_ms"]) for name, info in everyone.items()}
         dead = [name for name, silent_ms in silent.items() if silent_ms > FORGOTTEN_MS]
         if dead:
-            self._store.call([PlainCall((b"HDEL", self._workers, *dead))])
+            self._store.call([PlainCall((b"HDEL", key, *dead))])
         return {
             name: info for name, info in everyone.items() if silent[name] <= ALIVE_MS
         }
 
     def add_workflow(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Publish a workflow as "id@version", once; gives the entry that is there."""
+        """Publish a workflow as older versions did, as "id@version", once; gives the entry that is there."""
         calls = [
             PlainCall((b"HSETNX", self._workflows, name, codec.encode(entry))),
             PlainCall((b"HGET", self._workflows, name)),
@@ -83,6 +99,14 @@ class Directory:
         _, raw = self._store.call(calls)
         published: dict[str, Any] = codec.decode(raw)
         return published
+
+    def forget_workflows(self, names: Sequence[str], aliases: Sequence[str]) -> None:
+        """Take away what older versions have published, "id@version" each, and their aliases, "id@alias" each."""
+        # The aliases last: one that means nothing would count until then, and a crash in between leaves it to be found.
+        both = ((self._workflows, names), (self._aliases, aliases))
+        calls = [PlainCall((b"HDEL", key, *fields)) for key, fields in both if fields]
+        if calls:
+            self._store.call(calls)
 
     def put_components(self, having: str, names: Sequence[str]) -> None:
         """Say which components a hash stands for; that is forgotten a day after it was last said."""
@@ -98,6 +122,36 @@ class Directory:
             ]
         )
 
+    def put_instances(self, worker: str, statistics: Mapping[str, Any]) -> None:
+        """Say what a process has of instances of agents; that is forgotten a day after it was last said."""
+        self._store.call(
+            [
+                PlainCall(
+                    (
+                        b"SET",
+                        self._instances(worker),
+                        codec.encode(statistics),
+                        b"EX",
+                        86_400,
+                    )
+                )
+            ]
+        )
+
+    def instances(self, workers: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what processes have said of their instances, as far as that is known."""
+        replies = self._store.call(
+            [PlainCall((b"GET", self._instances(worker))) for worker in workers]
+        )
+        return {
+            worker: codec.decode(reply)
+            for worker, reply in zip(workers, replies, strict=True)
+            if isinstance(reply, bytes)
+        }
+
+    def _instances(self, worker: str) -> bytes:
+        return f"{self._store.keys.prefix}:instances:{worker}".encode()
+
     def component_sets(self, hashes: Sequence[str]) -> dict[str, list[str]]:
         """Return the components that hashes stand for, "name@version", as far as that is known."""
         replies = self._store.call(
@@ -112,31 +166,23 @@ class Directory:
     def _components(self, having: str) -> bytes:
         return f"{self._store.keys.prefix}:components:{having}".encode()
 
-    def workflows(self) -> dict[str, dict[str, Any]]:
-        """Return the published workflows, by "id@version"."""
-        return self._all(self._workflows)
+    def set_alias(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Let "id@alias" mean something, as older versions did."""
+        self._store.call(
+            [PlainCall((b"HSET", self._aliases, name, codec.encode(entry)))]
+        )
 
-    def set_alias(self, name: str, entry: Mapping[str, Any] | None) -> None:
-        """Let "id@alias" mean something, or nothing any more."""
-        if entry is None:
-            self._store.call([PlainCall((b"HDEL", self._aliases, name))])
-        else:
-            self._store.call(
-                [PlainCall((b"HSET", self._aliases, name, codec.encode(entry)))]
-            )
+    def published_workflows(self) -> tuple[Entries, Entries]:
+        """Return what older versions have published, by "id@version", and aliases, by "id@alias"; one round trip."""
+        return workflows_in(self._store.call(self.reading_workflows()))
 
-    def aliases(self) -> dict[str, dict[str, Any]]:
-        """Return what aliases mean, by "id@alias"."""
-        return self._all(self._aliases)
-
-    def _all(self, key: bytes) -> dict[str, dict[str, Any]]:
-        reply = self._store.call([PlainCall((b"HGETALL", key))])[0]
-        return {
-            name.decode(): codec.decode(data) for name, data in _pairs(reply).items()
-        }
+    def reading_workflows(self) -> list[PlainCall]:
+        """Return the calls that read what older versions have published."""
+        keys = (self._workflows, self._aliases)
+        return [PlainCall((b"HGETALL", key)) for key in keys]
 
     def publish(self, specs: Mapping[str, Any]) -> None:
-        """Publish component specs, by "name@version"; later ones replace earlier ones."""
+        """Publish component specs as older versions did, by "name@version"; later ones replace earlier ones."""
         calls = [
             essential(b"HSET", self._specs, name, codec.encode(spec))
             for name, spec in specs.items()
@@ -144,15 +190,26 @@ class Directory:
         if calls:
             self._store.call(calls)
 
+    def count_specs(self) -> int:
+        """Return how many component specs workers of older versions have published."""
+        return int(self._store.call([PlainCall((b"HLEN", self._specs))])[0])
+
+    def forget_specs(self, names: Sequence[str]) -> None:
+        """Take away published component specs, "name@version" each."""
+        if names:
+            self._store.call([PlainCall((b"HDEL", self._specs, *names))])
+
     def specs(self) -> dict[str, Any]:
-        """Return the published component specs, by "name@version"."""
+        """Return the component specs that workers of older versions have published, by "name@version"."""
         reply = self._store.call([PlainCall((b"HGETALL", self._specs))])[0]
-        return {
-            name.decode(): codec.decode(data) for name, data in _pairs(reply).items()
-        }
+        return {name.decode(): codec.decode(data) for name, data in pairs_of(reply)}
 
 
-def _pairs(reply: Any) -> dict[bytes, bytes]:
-    if isinstance(reply, dict):
-        return reply
-    return dict(zip(reply[::2], reply[1::2], strict=True))
+def workflows_in(replies: Sequence[Any]) -> tuple[Entries, Entries]:
+    """Return what older versions have published, and their aliases, from the replies of what reads them."""
+    published, aliases = map(_entries, replies)
+    return published, aliases
+
+
+def _entries(reply: Any) -> Entries:
+    return {name.decode(): codec.decode(data) for name, data in pairs_of(reply)}

@@ -36,7 +36,10 @@ class ScheduleStore:
         if reply[0] is None:
             return None
         return StoredSchedule(
-            name, reply[0].decode(), codec.decode(reply[1]), codec.decode(reply[2])
+            name=name,
+            revision=reply[0].decode(),
+            spec=codec.decode(reply[1]),
+            state=codec.decode(reply[2]),
         )
 
     def names(self) -> list[str]:
@@ -76,7 +79,8 @@ class ScheduleStore:
         return self._store.keys.schedule(name)
 
     def _call(self, *args: Any) -> bool:
-        keys, name = self._store.keys, args[1]
+        keys = self._store.keys
+        name = args[1]
         partition = keys.partition_of(name)
         names = [
             keys.meta(partition),

@@ -96,8 +96,6 @@ class Semaphores:
 
 
 def _text(value: Any) -> str:
-    return (
-        value.decode("utf-8", "surrogatepass")
-        if isinstance(value, bytes)
-        else str(value)
-    )
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogatepass")
+    return str(value)

@@ -27,8 +27,19 @@ def _keys(keyspace: Keyspace, queue: str) -> list[bytes]:
     tag = f"{keyspace.prefix}:{{q:{queue}}}:"
     return [
         (tag + name).encode()
-        for name in ("bell", "awake", "rung", "unanswered", "aside")
+        for name in ("bell", "awake", "rung", "unanswered", "aside", "latest")
     ]
+
+
+def bell_of(keyspace: Keyspace, queue: str) -> bytes:
+    """Name the hints of a queue, which whoever sleeps for it waits at."""
+    return _keys(keyspace, queue)[0]
+
+
+def latest_of(keyspace: Keyspace, queue: str) -> tuple[bytes, bytes]:
+    """Name the partition that was rung for last, and those who are awake."""
+    _, awake, *_, latest = _keys(keyspace, queue)
+    return latest, awake
 
 
 def ring_call(keyspace: Keyspace, queue: str, partitions: Sequence[int]) -> ScriptCall:
@@ -37,10 +48,9 @@ def ring_call(keyspace: Keyspace, queue: str, partitions: Sequence[int]) -> Scri
 
 
 class WakeUps:
-    """The hints of one store; every call but `listen` is one short round trip."""
+    """The hints of one store; every call is one short round trip; who sleeps for them uses `RunStore.listen`."""
 
     def __init__(self, connection: Connection, keyspace: Keyspace) -> None:
-        self._connection = connection
         self._scripts = Scripts(connection)
         self._script = _script()
         self._keyspace = keyspace
@@ -124,13 +134,6 @@ class WakeUps:
             if isinstance(reply, EventStoreError):
                 raise reply
         return {queue: int(reply) for queue, reply in zip(queues, replies, strict=True)}
-
-    def listen(self, queue: str, block_ms: int) -> int | None:
-        """Block until a partition has work, at most `block_ms`; uses a connection of its own."""
-        reply = self._connection.listening_call(
-            b"BZPOPMIN", self._keys(queue)[0], block_ms / 1000
-        )
-        return int(reply[1]) if reply else None
 
     def _run(self, call: ScriptCall) -> Any:
         return self._scripts.run(call)

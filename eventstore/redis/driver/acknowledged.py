@@ -12,7 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from eventstore.redis.driver.forking import ForkSafeLock
 
@@ -37,6 +37,7 @@ PLACES: Final[Mapping[str, tuple[int, int]]] = {
     "adopt": (2, 3),
     "redact": (2, 3),
     "append": (3, 4),
+    "catalog": (3, 4),
     "free": (1, 2),
 }
 """Where the replies of scripts that write to the log have the position and the time of what was written."""
@@ -45,8 +46,7 @@ WRITTEN: Final = frozenset({1, 3})
 """Their codes for what has just been written: all of it, or the facts alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A commit that was acknowledged: the position of its last event, and the server's time."""
 
     n: int
@@ -95,6 +95,7 @@ class Acknowledged:
         """Greet a server as the driver would; one that is met again may have changed, and so may a new one."""
         line.on_connect()
         address = getattr(line, "path", None) or (line.host, line.port)
+        # Threads of a process open connections side by side: of two, one must see that the other has been here.
         with self._lock:
             if line in self._lines or address not in self._addresses:
                 self.suspect()
@@ -104,9 +105,9 @@ class Acknowledged:
     def newest(self, meta: bytes) -> int:
         """Return the newest position of a partition that was acknowledged, 0 for none."""
         partition = self._partitions.get(meta)
-        return (
-            partition.newest[-1].n if partition is not None and partition.newest else 0
-        )
+        if partition is None or not partition.newest:
+            return 0
+        return partition.newest[-1].n
 
     def note(self, name: str, meta: bytes, reply: Any, before: int) -> None:
         """Remember what a script has written; `before` was the newest position when it was sent."""
@@ -134,13 +135,15 @@ class Acknowledged:
 
     def doubts(self) -> dict[bytes, tuple[Told, ...]]:
         """Take what should be looked for, by partition; it is not in doubt any more then."""
+        # Under the lock: a doubt that comes up after what is taken here stays for the next look.
         with self._lock:
             self.in_doubt = False
-            return {
-                meta: partition.all()
-                for meta, partition in self._partitions.items()
-                if partition.newest or partition.older
-            }
+            doubts = {}
+            for meta, partition in self._partitions.items():
+                told = partition.all()
+                if told:
+                    doubts[meta] = told
+            return doubts
 
     def suspect(self) -> None:
         """Doubt what is known, if anything is."""
@@ -148,16 +151,18 @@ class Acknowledged:
 
     def found(self, meta: bytes, epoch: int, lost: Sequence[Told]) -> list[Told]:
         """Forget what is gone, which has been recorded, and return what no other thread has found before."""
+        # Several threads may have looked for the same commits: each loss is told by one of them.
         with self._lock:
             partition = self._partitions[meta]
             partition.epoch = epoch
-            new = [one for one in lost if one in partition.all()]
+            remembered = partition.all()
+            new = [one for one in lost if one in remembered]
             if new:
                 partition.forget(new)
             return new
 
 
-TELLS_EPOCH: Final = frozenset({"commit", "begin", "adopt", "append"})
+TELLS_EPOCH: Final = frozenset({"commit", "begin", "adopt", "append", "catalog"})
 """Scripts whose replies end with whether the log has an entry of that position and time, and the partition's epoch."""
 
 

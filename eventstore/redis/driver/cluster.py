@@ -132,7 +132,8 @@ class Cluster:
         """Tell whether a command was sent elsewhere by a node that did not carry it out; it goes there then."""
         error = item.reply
         if isinstance(error, MovedError):
-            item.node, item.asking = None, False
+            item.node = None
+            item.asking = False
             self.slots.moved(error)
             return True
         if isinstance(error, AskError):
@@ -141,7 +142,8 @@ class Cluster:
                 # it take those for missing that have not arrived yet; so scripts wait until the slot has its new owner.
                 item.reply = TryAgainError("the slot is being moved")
                 return False
-            item.node, item.asking = self.slots.at((error.host, error.port)), True
+            item.node = self.slots.at((error.host, error.port))
+            item.asking = True
             return True
         if isinstance(error, ClusterDownError):
             self.slots.refresh()
@@ -150,6 +152,7 @@ class Cluster:
     # -- connections -----------------------------------------------------------------------------------------
 
     def _pool(self, node: Any) -> BlockingConnectionPool:
+        # Under the lock: of two pools that threads make for one node, the connections of one would never be closed.
         with self._lock:
             if node.name not in self._pools:
                 untyped: Any = BlockingConnectionPool
@@ -161,12 +164,8 @@ class Cluster:
     def _leave_the_gone(self) -> None:
         """Close what leads to nodes that are no part of the cluster any more."""
         with self._lock:
-            gone = [
-                self._pools.pop(name)
-                for name in list(self._pools)
-                if not self.slots.holds(name)
-            ]
+            names = [name for name in self._pools if not self.slots.holds(name)]
+            gone = [self._pools.pop(name) for name in names]
+        # Without the lock, as closing takes time. Whoever still waits there is told by the node, or runs out of time.
         for pool in gone:
-            pool.disconnect(
-                inuse_connections=False
-            )  # whoever still waits there is told by the node, or runs out of time
+            pool.disconnect(inuse_connections=False)

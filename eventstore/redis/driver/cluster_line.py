@@ -23,8 +23,10 @@ def key_of(command: Command) -> bytes | None:
     if name in _KEYLESS:
         return None
     index = command.index(b"STREAMS") + 1 if name == "XREAD" else _KEY_AT.get(name, 1)
-    key = command[index]
-    return key.encode() if isinstance(key, str) else key
+    key: str | bytes = command[index]
+    if isinstance(key, str):
+        return key.encode()
+    return key
 
 
 @dataclass(slots=True)
@@ -76,10 +78,8 @@ class NodeConnection:
     def _fail(self, error: Exception) -> None:
         """Return the error to all: a node that broke off is asked for nothing more, whatever was answered before."""
         self.broken = True
-        if type(error) in (
-            DriverConnectionError,
-            DriverTimeoutError,
-        ) and self.node not in str(error):
+        is_plain = type(error) in (DriverConnectionError, DriverTimeoutError)
+        if is_plain and self.node not in str(error):
             error = type(error)(f"node {self.node}: {error}")
         for item in self.items:
             item.reply = error
@@ -91,4 +91,6 @@ class NodeConnection:
 
 def text_of(name: Any) -> str:
     """Return a name of a command as text."""
-    return name.decode() if isinstance(name, bytes) else str(name)
+    if isinstance(name, bytes):
+        return name.decode()
+    return str(name)

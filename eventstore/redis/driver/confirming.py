@@ -26,14 +26,14 @@ def confirmed_version(
         return int(Scripts(connection).run(read) or 0)
     count = connection.wanted_replicas()
     within = max(1, min(quorum.asked.timeout_ms, int(left_ms())))
-    replies = Scripts(connection).run_many(
-        [read, *(PlainCall(c) for c in confirming(head, count, within))]
-    )
+    # The wait goes behind the read: what replicas confirm then covers what was read, whoever has written it.
+    asked = map(PlainCall, confirming(head, count, within))
+    version, *confirmations = Scripts(connection).run_many([read, *asked])
     try:
-        check_confirmed(replies[1:], count, connection.where)
+        check_confirmed(confirmations, count, connection.where)
     except StoreUnavailable:
         connection.doubt()
         raise
-    if isinstance(replies[0], Exception):
-        raise replies[0]
-    return int(replies[0] or 0)
+    if isinstance(version, Exception):
+        raise version
+    return int(version or 0)

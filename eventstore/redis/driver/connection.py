@@ -5,7 +5,6 @@ The driver's own retries are off: only commit ids make it safe to send a write t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -28,7 +27,8 @@ from eventstore.passwords import masked
 from eventstore.redis.driver.acknowledged import Acknowledged
 from eventstore.redis.driver.cluster import Cluster
 from eventstore.redis.driver.exchange import Command, exchange
-from eventstore.redis.driver.forking import ForkSafeLock
+from eventstore.redis.driver.forking import ForkSafeLock, tell_of_forks
+from eventstore.redis.driver.pool import QuickPool
 from eventstore.redis.driver.replication import Quorum
 from eventstore.redis.driver.retries import when_free
 from eventstore.redis.driver.server_info import info_of
@@ -84,11 +84,17 @@ class Connection:
         self.acknowledged = acknowledged or Acknowledged()
         self.is_cluster = is_cluster
         self.quorum = quorum
+        self.on_doubt: Callable[[], None] = lambda: None
         self._make = make
-        self._pid = os.getpid()
+        self._is_inherited = False
         self._lock = ForkSafeLock()
         self._clients = make()
-        self._inherited: list[Any] = []
+        self._of_parent: list[Any] = []
+        tell_of_forks(self)
+
+    def inherit(self) -> None:
+        """Have clients made when a child asks for them first: most children never do."""
+        self._is_inherited = True
 
     @property
     def client(self) -> Any:
@@ -96,14 +102,15 @@ class Connection:
         return self._here()[0]
 
     def _here(self) -> tuple[Any, ...]:
-        if self._pid != os.getpid():
+        if self._is_inherited:
+            # Asked once more under the lock: another thread of the child may have made them meanwhile.
             with self._lock:
-                if self._pid != os.getpid():
-                    self._inherited.append(
-                        self._clients
-                    )  # kept: cleaning them up needs locks that nobody gives back
+                if self._is_inherited:
+                    # Kept: cleaning them up needs locks that nobody gives back.
+                    self._of_parent.append(self._clients)
                     self._clients = self._make()
-                    self._pid = os.getpid()
+                    # Last: whoever sees it goes on without the lock, with the clients of this process.
+                    self._is_inherited = False
         return self._clients
 
     def blocking_call(self, *args: Any) -> Any:
@@ -120,12 +127,12 @@ class Connection:
         """
         return when_free(lambda: self._told(lambda: self._replies(1, commands)))
 
-    def listening_call(self, *args: Any) -> Any:
-        """Send a command by which a drain waits for work, as `blocking_call`.
+    def listening_calls(self, *commands: Command) -> list[Any]:
+        """Send a command by which a drain waits for work, and others for the moment after it, which may fail.
 
-        Raises EventStoreError.
+        Raises EventStoreError when the first one fails.
         """
-        return self._sent(2, args)
+        return when_free(lambda: self._told(lambda: self._replies(2, commands, 1)))
 
     def command(self, *args: Any) -> Any:
         """Send one command; the caller knows that it may be sent twice.
@@ -145,15 +152,14 @@ class Connection:
         return exchange(client.connection_pool, commands)
 
     def _sent(self, which: int, args: tuple[Any, ...]) -> Any:
-        return when_free(lambda: self._told(lambda: self._reply(which, args)))
-
-    def _reply(self, which: int, command: Command) -> Any:
-        [reply] = self._replies(which, [command])
+        [reply] = when_free(lambda: self._told(lambda: self._replies(which, [args])))
         return reply
 
-    def _replies(self, which: int, commands: Sequence[Command]) -> list[Any]:
+    def _replies(
+        self, which: int, commands: Sequence[Command], needed: int | None = None
+    ) -> list[Any]:
         replies = self.send(commands, which)
-        for reply in replies:
+        for reply in replies[:needed]:
             if isinstance(reply, Exception):
                 raise reply
         return replies
@@ -181,6 +187,7 @@ class Connection:
     def doubt(self) -> None:
         """Have the next commands ask Sentinel which server is the primary, and that one for its replicas."""
         self.acknowledged.suspect()  # and look whether what was acknowledged is there
+        self.on_doubt()
         if self.quorum is not None:
             self.quorum.doubted = True
         for client in () if self.is_cluster else self._here():
@@ -228,9 +235,18 @@ class Connection:
 
         return ask
 
+    def reach_primaries(self) -> None:
+        """Reach each server that takes what is written: in a cluster, one that is away is not missed by the others.
+
+        Raises StoreUnavailable that names it.
+        """
+        for node in self.nodes():
+            if node.is_primary:
+                node.ask(b"PING")
+
     def close(self) -> None:
         """Close the clients, if they are this process's."""
-        if self._pid == os.getpid():
+        if not self._is_inherited:
             for client in self._clients:
                 client.close()
 
@@ -249,7 +265,8 @@ def connect(
     Raises InvalidRequest, StoreUnavailable and StoreRefused.
     """
     parts = split(url)
-    where, told = without_password(parts), Acknowledged()
+    where = without_password(parts)
+    told = Acknowledged()
     shared: dict[str, Any] = {"quorum": quorum, "acknowledged": told}
     long = MAX_BLOCK_MS / 1000 + 5
     kinds = (
@@ -326,12 +343,13 @@ def _ping(connection: Connection) -> None:
 
 def _single(url: str, options: dict[str, Any]) -> Any:
     extra = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    pool = redis.BlockingConnectionPool.from_url(url, timeout=10, **options, **extra)
+    pool = QuickPool.from_url(url, timeout=10, **options, **extra)
     return redis.Redis(connection_pool=pool)
 
 
 def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Any:
-    query, name = options_of(parts), parts.path.strip("/")
+    query = options_of(parts)
+    name = parts.path.strip("/")
     if not name:
         raise ValueError(
             "the name of the master is missing: redis+sentinel://host:port/name"

@@ -61,14 +61,17 @@ class Exchange:
 
         Raises RedisError and OSError when the connection fails.
         """
-        read_response = self._connection.read_response
-        replies: list[Any] = []
-        while self._unread:
-            try:
-                replies.append(read_response())
-            except ResponseError as refusal:
-                replies.append(refusal)
-            self._unread -= 1
+        if not self._unread:
+            return []
+        try:
+            replies: list[Any] = [self._connection.read_response()]
+        except ResponseError as refusal:
+            replies = [refusal]
+        # Once the first has come, the driver's connection has nothing to add to what its parser says of the others.
+        parser = self._connection._parser
+        for _ in range(1, self._unread):
+            replies.append(parser.read_response())
+        self._unread = 0
         return replies
 
     def release(self) -> None:

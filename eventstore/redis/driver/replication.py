@@ -63,11 +63,11 @@ class Quorum:
         if self.asked.count or info.get("role") != "master":
             return
         seen = max(1, least, online(info))
-        same = info.get("run_id", "") == self._server
-        self._server, self._count = (
-            info.get("run_id", ""),
-            max(seen, self._count) if same else seen,
-        )
+        server = info.get("run_id", "")
+        if server == self._server:
+            seen = max(seen, self._count)
+        self._server = server
+        self._count = seen
 
     @property
     def server(self) -> str:
@@ -82,7 +82,9 @@ class Quorum:
 
 def quorum_of(durability: str, count: int, timeout_ms: int) -> Quorum | None:
     """Return what a level asks of replicas."""
-    return Quorum(Replicas(count, timeout_ms)) if durability == REPLICATED else None
+    if durability == REPLICATED:
+        return Quorum(Replicas(count, timeout_ms))
+    return None
 
 
 def online(info: Mapping[str, str]) -> int:
@@ -107,9 +109,11 @@ def check_confirmed(replies: Sequence[Any], count: int, where: str) -> None:
     Raises StoreUnavailable and NotReplicated.
     """
     marked, confirmed = replies
-    if isinstance(marked, Exception) and not str(marked).startswith("NOREPLICAS"):
-        raise translate(marked, where) from marked
-    if isinstance(marked, Exception) or not isinstance(confirmed, int):
+    if isinstance(marked, Exception):
+        if not str(marked).startswith("NOREPLICAS"):
+            raise translate(marked, where) from marked
+        raise NotReplicated(where, count, 0)
+    if not isinstance(confirmed, int):
         raise NotReplicated(where, count, 0)
     if confirmed < count:
         raise NotReplicated(where, count, confirmed)

@@ -50,6 +50,12 @@ def when_free(call: Callable[[], Result], seconds: float = 10.0) -> Result:
         return patient(call)
 
 
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether a server may be there again in some seconds."""
+    is_away = isinstance(error, StoreUnavailable)
+    return is_away and not isinstance(error, StoreReadOnly | StoreBusy)
+
+
 def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
     """Try again while the server is away, at most some seconds; for calls that may be carried out twice.
 
@@ -61,13 +67,8 @@ def retrying(call: Callable[[], Result], seconds: float = 10.0) -> Result:
     except (StoreReadOnly, StoreBusy):
         raise
     except StoreUnavailable:
-        hopeless = (StoreReadOnly, StoreBusy)
         patient = Retrying(
-            retry=retry_if_exception(
-                lambda e: (
-                    isinstance(e, StoreUnavailable) and not isinstance(e, hopeless)
-                )
-            ),
+            retry=retry_if_exception(_may_pass),
             wait=_pause,
             stop=stop_after_delay(seconds),
             reraise=True,

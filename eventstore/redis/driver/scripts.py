@@ -6,10 +6,10 @@ import functools
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
+from msgspec import Struct
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError, ReadOnlyError
 
@@ -49,8 +49,7 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptCall:
+class ScriptCall(Struct, frozen=True, gc=False):
     """A call of a script."""
 
     script: Script
@@ -58,8 +57,7 @@ class ScriptCall:
     args: Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class PlainCall:
+class PlainCall(Struct, frozen=True, gc=False):
     """A command; its name is bytes, so that the driver leaves the reply as it is."""
 
     args: tuple[Any, ...]
@@ -69,11 +67,9 @@ Call = ScriptCall | PlainCall
 
 
 def _counts(call: Call) -> bool:
-    return (
-        script_counts(call.script.name, call.args)
-        if isinstance(call, ScriptCall)
-        else command_counts(call.args)
-    )
+    if isinstance(call, ScriptCall):
+        return script_counts(call.script.name, call.args)
+    return command_counts(call.args)
 
 
 @functools.cache
@@ -99,9 +95,13 @@ def essential(command: bytes, key: bytes, *args: Any) -> ScriptCall:
     return ScriptCall(_essential(), [key], [command, *args])
 
 
+ALLOWED_WHEN_FULL: Final = "#!lua flags=allow-oom\n"
+"""How scripts begin that a server at its memory limit carries out."""
+
+
 def refused_when_full(text: str) -> str:
     """Return the text of a script that a server at its memory limit refuses before it begins."""
-    return text.replace("#!lua flags=allow-oom\n", "#!lua\n", 1)
+    return text.replace(ALLOWED_WHEN_FULL, "#!lua\n", 1)
 
 
 def _is_told_of(call: Call) -> TypeGuard[ScriptCall]:
@@ -188,7 +188,7 @@ class Scripts:
             back = max(one.time_ms for one in gone) - min(one.time_ms for one in gone)
             log.warning(
                 "the store at %s has lost commits of at least %d ms that it had acknowledged; "
-                "`openagents doctor` says what is known of it",
+                "a check of the store says what is known of it",
                 *(self._where, back),
             )
 
@@ -197,7 +197,9 @@ class Scripts:
             replies = self._answers(calls)
         except StoreBusy as error:
             replies = [error] * len(calls)
-        return replies if _all_carried_out(replies) else self._when_free(calls, replies)
+        if _all_carried_out(replies):
+            return replies
+        return self._when_free(calls, replies)
 
     def _when_free(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
         """Send those calls again that a busy server refused, and return all replies."""

@@ -87,18 +87,15 @@ class SlotMap:
             self._remember()
 
     def _remember(self) -> None:
-        addresses = [
-            (node.host, int(node.port)) for node in list(self._map.nodes_cache.values())
-        ]
+        nodes = list(self._map.nodes_cache.values())
+        addresses = [(node.host, int(node.port)) for node in nodes]
         self._seeds[:] = dict.fromkeys([*self._seeds, *addresses])
 
     def close(self) -> None:
         """Close the connections by which the map was asked for; whoever still waits for a reply asks no more."""
         self._closed = True
-        for node in [
-            *self._map.nodes_cache.values(),
-            *self._map.startup_nodes.values(),
-        ]:
+        nodes = [*self._map.nodes_cache.values(), *self._map.startup_nodes.values()]
+        for node in nodes:
             if node.redis_connection is not None:
                 node.redis_connection.connection_pool.disconnect()
 

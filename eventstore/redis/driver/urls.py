@@ -10,6 +10,19 @@ from eventstore.errors import InvalidRequest
 FORMS: Final = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 
 
+SCHEMES: Final = frozenset(
+    {
+        "redis",
+        "rediss",
+        "unix",
+        "redis+sentinel",
+        "rediss+sentinel",
+        "redis+cluster",
+        "rediss+cluster",
+    }
+)
+
+
 def readable(url: str, forms: str) -> SplitResult:
     """Split a URL; the message for one that cannot be read holds nothing of it, because that may be the password.
 
@@ -23,8 +36,9 @@ def readable(url: str, forms: str) -> SplitResult:
     except ValueError:
         pass
     raise InvalidRequest(
-        "the URL cannot be read: its host or port is none, or its password has characters that have to be written as "
-        f"%XX there (/ as %2F, @ as %40, # as %23); it must begin with {forms}"
+        "the URL cannot be read: its host or port is none, or its password has characters that have to "
+        "be written as %XX there (/ as %2F, @ as %40, # as %23)",
+        remedy=f"it must begin with {forms}",
     ) from None
 
 
@@ -34,19 +48,9 @@ def split(url: str) -> SplitResult:
     Raises InvalidRequest.
     """
     parts = readable(url, FORMS)
-    schemes = (
-        "redis",
-        "rediss",
-        "unix",
-        "redis+sentinel",
-        "rediss+sentinel",
-        "redis+cluster",
-        "rediss+cluster",
-    )
-    if parts.scheme not in schemes:
-        raise InvalidRequest(
-            f"the URL begins with {parts.scheme or 'nothing'}://; it must begin with {FORMS}"
-        )
+    if parts.scheme not in SCHEMES:
+        begins = f"the URL begins with {parts.scheme or 'nothing'}://"
+        raise InvalidRequest(begins, remedy=f"it must begin with {FORMS}")
     return parts
 
 
@@ -56,13 +60,14 @@ def check_database(parts: SplitResult) -> None:
     Raises ValueError.
     """
     database = parts.path.strip("/")
-    if parts.scheme.endswith("+cluster") and (
-        database or options_of(parts).get("db")
-    ) not in (None, "", "0"):
-        raise ValueError(
-            "a Redis Cluster has one database, number 0; leave the other one out, and use another prefix"
-        )
-    if parts.scheme in ("redis", "rediss") and database and not database.isdecimal():
+    if parts.scheme.endswith("+cluster"):
+        number = database or options_of(parts).get("db") or "0"
+        if number != "0":
+            raise ValueError(
+                "a Redis Cluster has one database, number 0; leave the other one out, and use another prefix"
+            )
+    is_number = database.isdecimal() or not database
+    if parts.scheme in ("redis", "rediss") and not is_number:
         raise ValueError(f"{database!r} is no number of a database")
 
 
@@ -83,14 +88,14 @@ def hosts_of(parts: SplitResult, port: int) -> list[tuple[str, int]]:
 
 def credentials_of(parts: SplitResult) -> dict[str, Any]:
     """Return user and password of a URL, where it has them."""
-    login = parts.netloc.rpartition("@")[0]
+    login, _, _ = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
-    credentials = (
-        {"username": unquote(user) or None, "password": unquote(password) or None}
-        if login
-        else {}
-    )
-    return {key: value for key, value in credentials.items() if value is not None}
+    credentials: dict[str, Any] = {}
+    if user:
+        credentials["username"] = unquote(user)
+    if password:
+        credentials["password"] = unquote(password)
+    return credentials
 
 
 def options_of(parts: SplitResult) -> dict[str, str]:

@@ -27,7 +27,8 @@ def acquire(file: IO[Any], kind: int, seconds: float = LOCK_SECONDS) -> None:
 
     Raises LockHeld when nobody of ours says to hold it, and it is not given back for so many seconds.
     """
-    pause, most = threading.Event(), max(1, int(seconds / _PAUSE))
+    pause = threading.Event()
+    most = max(1, int(seconds / _PAUSE))
     tries = most
     while True:
         try:
@@ -37,8 +38,10 @@ def acquire(file: IO[Any], kind: int, seconds: float = LOCK_SECONDS) -> None:
             tries = most if _is_ours(_holder(file)) else tries - 1
         if not tries:
             raise LockHeld(
-                f"another program, maybe of another user, holds the lock {file.name} for more than {seconds:g} s; "
-                f"`fuser -v {file.name}` or `lslocks` names it: end it, and try again"
+                f"another program, maybe of another user, holds the lock {file.name} for more than {seconds:g} s",
+                remedy=(
+                    f"`fuser -v {file.name}` or `lslocks` names it: end it, and try again"
+                ),
             )
         pause.wait(_PAUSE)
 
@@ -70,7 +73,9 @@ def say_holder(file: IO[Any]) -> None:
 
 def _holder(file: IO[Any]) -> int:
     text = os.pread(file.fileno(), 20, 0)
-    return int(text) if text.isdigit() else 0
+    if text.isdigit():
+        return int(text)
+    return 0
 
 
 def _is_ours(pid: int) -> bool:

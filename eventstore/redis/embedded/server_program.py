@@ -39,9 +39,11 @@ def find_program() -> Path:
             return path
         passed.append(f"{where} {why}")
     raise NoServerProgram(
-        f"there is no program for it: {', '.join(passed)}; install valkey or redis, from version "
-        f"{OLDEST[0]}.{OLDEST[1]} on, with the system's packages (Debian: apt-get install redis-server), "
-        f"or give a server with --url"
+        f"there is no program for it: {', '.join(passed)}",
+        remedy=(
+            f"install valkey or redis, from version {OLDEST[0]}.{OLDEST[1]} on, with the system's packages "
+            "(Debian: apt-get install redis-server), or give the URL of a server"
+        ),
     )
 
 
@@ -79,5 +81,8 @@ def _unfit(path: Path) -> str:
     version = _VERSION.search(done.stdout)
     if done.returncode != 0 or version is None:
         return "does not run here"
-    major, minor = int(version[1]), int(version[2])
-    return "" if (major, minor) >= OLDEST else f"is version {major}.{minor}"
+    major = int(version[1])
+    minor = int(version[2])
+    if (major, minor) >= OLDEST:
+        return ""
+    return f"is version {major}.{minor}"

@@ -1,6 +1,6 @@
 -- adopt: a commit (commit.lua, before which this is put) to a run that comes from elsewhere with its history. Keyspace:
 --   runs_common.lua.
--- KEYS as in commit.lua, and 6 stage: the history, as stage.lua has put it aside
+-- KEYS as in commit.lua for one commit, and 6 stage: the history, as stage.lua has put it aside
 -- Options: those of commit.lua with mode adopt; v and lc are the end of the history.
 -- Replies: those of commit.lua; 2 when the run is there with this history, -6 with another one; -12 not all of it staged
 local function holds(stream, version, commit)

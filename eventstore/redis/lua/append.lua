@@ -39,7 +39,8 @@ local function applied()
   return first, last, n
 end
 
--- 1. Guards; nothing is written before all have passed.
+-- 1. Guards; nothing is written before all have passed. First whether it was done before: a writer that lost the reply
+-- comes with the version that it expected then, which its own events have left behind.
 if CID ~= '' and v > 0 then
   local first, last, n = applied()
   if first then return { 2, first, last, n } end
@@ -51,7 +52,8 @@ if CHECKPOINT > 0 then
   if CHECKPOINT <= current then return { -5, current } end
 end
 
--- 2. Events; the explicit id is the second lock.
+-- 2. Events; the explicit id is the second lock: were the head behind its stream, this first write would fail, and
+-- nothing would have been written.
 local first = v + 1
 local meta = redis.call('HMGET', KEYS[1], 'n', 'e')
 local n, epoch = tonumber(meta[1] or '0'), tonumber(meta[2] or '0')
@@ -66,7 +68,10 @@ for i = 9, #ARGV, 3 do
   end
 end
 
--- 3. One log entry, the counter, the head, the checkpoint.
+-- 3. One log entry, the counter, the head, the checkpoint. Events first: what is cut off between two of these writes (a
+-- server that dies, half a transaction read back) leaves events that no log entry names, which were acknowledged to
+-- nobody and can be removed; a log entry without its events could not be mended. The checkpoint is last: a consumer that
+-- has moved on without its events would never write them.
 redis.call('XADD', KEYS[2], int(n) .. '-' .. int(NOW), 'r', STREAM, 'f', int(first), 'l', int(v))
 redis.call('HSET', KEYS[1], 'n', int(n))
 redis.call('HSET', KEYS[4], 'v', int(v), 'lc', CID)

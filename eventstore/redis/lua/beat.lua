@@ -13,9 +13,12 @@ for i = 3, #ARGV, 3 do
   local run, step, fence = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local h = heads[i]
   local r = h[2] and parse(h[2])
+  -- The fence and not the worker's name: the same worker may have claimed the step again since, and an attempt whose
+  -- lease was taken back must not live on by the lease of the next one.
   if not r or r.fence ~= fence then
     out[#out + 1] = 0
   else
+    -- 'begin' is said before the component is called: from here on, nobody can tell that the step has done nothing.
     if ARGV[2] == 'begin' and unbegun(r) then r.worker = string.sub(r.worker, 2) end
     extend(r, run .. '|' .. step, tonumber(ARGV[1]))
     redis.call('HSET', B .. 'head:' .. run, 's:' .. step, pack(r))

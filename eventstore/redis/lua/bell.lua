@@ -5,6 +5,7 @@
 --      3 <prefix>:{q:<queue>}:rung     string, expires: a doorbell is on its way
 --      4 <prefix>:{q:<queue>}:unanswered string, doorbells since a drain last woke: the pause between them doubles
 --      5 <prefix>:{q:<queue>}:aside    zset  partitions with steps that were set aside for others, score = since when (ms)
+--      6 <prefix>:{q:<queue>}:latest   string, expires: the partition that was rung for last (hear.lua)
 -- ARGV 1 ring partition.. | pass drain partition.. | take drain ttl_ms at_most [ttl_ms when nothing is taken] | leave drain | busy drain | woke drain ttl_ms at_most
 --   | aside partition..
 -- ring, pass (ring and be busy) and busy reply 1 when the caller should send a doorbell; take, woke and leave reply the
@@ -35,6 +36,8 @@ local function pop(at_most)
   return out
 end
 if op == 'ring' then
+  -- First: who is woken by one of the partitions looks there as he wakes up.
+  redis.call('SET', KEYS[6], ARGV[2], 'PX', 200)
   for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'NX', int(now), ARGV[i]) end
   return should_ring()
 elseif op == 'pass' or op == 'busy' then

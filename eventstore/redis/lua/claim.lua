@@ -3,7 +3,8 @@
 -- ARGV 1 k 2 worker 3 lease ms 4 longest history that is sent whole
 --   5 ids of the master keys that the worker has; a step of a run whose key none of them wraps waits a second instead
 --   6 1 when of a longer one the event that scheduled the step is wanted
---   7 seconds for which the store remembers what is told 8.. what this worker can run, as far as it tells it now: component, 1 or 0..
+--   7 seconds for which the store remembers what is told 8.. what this worker can run, as far as it tells it now: component,
+--     0, or 1 with the build behind it..
 -- Whoever works takes what it has the component for. A step that it cannot run is set aside at once, so that nobody who
 -- cannot run it looks at it twice; of a component as this document names it (with a range, say) the worker is asked once.
 -- Asked again with its id, a claim gives what it gave: whoever lost the reply has begun nothing of it.
@@ -40,7 +41,7 @@ for i = 8, #ARGV, 2 do -- in the claim itself: told in a call before it, it coul
   abilities[i - 7], abilities[i - 6] = ARGV[i], ARGV[i + 1]
   if ARGV[i + 1] == '0' then look(READY .. '|' .. ARGV[i]) end
 end
--- Tell whether the worker can run a component: '1', '0', or '' where it has to be asked.
+-- Tell whether the worker can run a component: '1', '0', or '' where it has to be asked. Behind the 1 stands the build.
 local function able(component)
   if not component then return '1' end -- steps of older versions do not say
   if not told[component] then
@@ -48,16 +49,18 @@ local function able(component)
     if told[component] == '' then unknown[#unknown + 1] = component end
     if told[component] == '0' then look(READY .. '|' .. component) end
   end
-  return told[component]
+  return string.sub(told[component], 1, 1)
 end
--- Tell what is to be done with a ready step.
+local function build_of(component) return component and string.sub(told[component], 2) or '' end
+-- Tell what is to be done with a ready step. One that stands in the queue and is set aside as well is taken once.
+local taken = {}
 local function judge(key, set, score)
   local cut = string.find(key, '|', 1, true)
   local id, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
   local run, h = run_of(id), redis.call('HMGET', B .. 'head:' .. id, 's:' .. step, 'c:' .. step)
   local f = { key = key, set = set, score = score, run = run, step = step, component = h[2], what = 'drop' }
   f.record = OPEN[run.st] and h[1] and parse(h[1])
-  if f.record and f.record.fence == '' then
+  if f.record and f.record.fence == '' and not taken[key] then
     local can = able(h[2])
     if can == '1' then
       f.what = run.fit and 'take' or 'wait'
@@ -65,6 +68,7 @@ local function judge(key, set, score)
       f.what = can == '0' and 'aside' or 'leave'
     end
   end
+  taken[key] = f.what == 'take' or taken[key]
   return f
 end
 -- Claims of a run that follow on each other share a log entry, which names them all by the last one.
@@ -77,6 +81,7 @@ local function close_entry()
 end
 local function take(f)
   local run, r, before = f.run, f.record, f.run.lc
+  -- One more than all fences of the run, not of the step: so a late outcome of any of its attempts is told by it.
   local fence = next_fence(run.fence)
   lease(r, fence, worker, lease_ms)
   unq(r, f.key)
@@ -85,7 +90,8 @@ local function take(f)
     entry = { run = run, first = run.v + 1 }
   end
   run.v, run.lc, run.fence, n = run.v + 1, 'k' .. r.fence, r.fence, n + 1
-  redis.call('XADD', B .. 'run:' .. run.id, run.v .. '-0', 't', 'StepStarted', 'd', started(f.step, r), 'm', NOW,
+  redis.call('XADD', B .. 'run:' .. run.id, run.v .. '-0', 't', 'StepStarted', 'd', started(f.step, r, build_of(f.component)),
+    'm', NOW,
     'n', n, 'c', run.lc, 'a', worker, 'y', '')
   local set = run.set
   set[#set + 1], set[#set + 2] = 's:' .. f.step, pack(r)
@@ -107,7 +113,8 @@ local function write_heads()
   if wrote then redis.call('HSET', KEYS[1], 'n', n) end
 end
 
--- 1. What is there: all that is touched below, and is not among KEYS, is read before the first write.
+-- 1. What is there: all that is touched below, and is not among KEYS, is read before the first write. A claim that was
+-- answered before is answered alike, and takes nothing more: its reply was lost, and its leases are with this worker.
 local given = redis.call('GET', KEYS[5])
 local claims, found, takers, left = given and cjson.decode(given) or {}, {}, 0, 0
 local records = {}
@@ -117,11 +124,15 @@ for i, c in ipairs(claims) do
 end
 -- Beside the queue itself, the sets that others have set aside and this worker can run; a few at a time, as there may be
 -- many. Those that are empty by now are forgotten.
-local sets, empty = { READY }, {}
+local sets, empty, looked_at = { READY }, {}, { [READY] = true }
 for _, component in ipairs(redis.call('SRANDMEMBER', ASIDE, 32)) do
   local set = READY .. '|' .. component
   if able(component) == '1' then
-    if redis.call('EXISTS', set) == 1 then sets[#sets + 1] = set else empty[#empty + 1] = component end
+    if redis.call('EXISTS', set) == 1 then
+      sets[#sets + 1], looked_at[set] = set, true
+    else
+      empty[#empty + 1] = component
+    end
   end
 end
 local function page(from, size)
@@ -163,10 +174,19 @@ for i, c in ipairs(claims) do
   end
 end
 local aside = {}
+-- What is taken leaves the queue and what was set aside of it; where only one of them was looked at, a later claim finds
+-- the step held, and drops it.
+local function leave_sets(f)
+  change(f.set, f.key, false)
+  local other = f.component and READY .. '|' .. f.component
+  if f.what ~= 'take' or not looked_at[other] then return end
+  change(READY, f.key, false)
+  change(other, f.key, false)
+end
 for _, f in ipairs(found) do
   if f.what ~= 'leave' then
     left = left - 1
-    change(f.set, f.key, false)
+    leave_sets(f)
   end
   if f.what == 'wait' then due_add(NOW + 1000, 'r|' .. f.key) end
   if f.what == 'take' then take(f) end
@@ -179,6 +199,7 @@ write_heads()
 in_parts('SADD', ASIDE, aside)
 write_changes()
 if #empty > 0 then redis.call('SREM', ASIDE, unpack(empty)) end
+-- The note of what was taken is the last write: with it and without the leases, a worker would begin what it does not hold.
 if not given and #out > 0 then redis.call('SET', KEYS[5], cjson.encode(out), 'PX', int(lease_ms)) end
 for _, c in ipairs(out) do -- histories last, so that each holds every claim of this call
   local STREAM, id = B .. 'run:' .. c[1], c[1]

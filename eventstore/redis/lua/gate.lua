@@ -45,6 +45,8 @@ if op == 'take' then
   local rank = redis.call('ZRANK', LINE, member)
   if count + rank < tonumber(ARGV[3]) then
     local fence = math.max(US, tonumber(redis.call('HGET', H, 'f') or '0') + 1)
+    -- Fences only rise, over all holders of a key there ever were: what one of them still sends to a system outside,
+    -- which keeps the highest fence that it has seen, is refused there once another one has come in.
     redis.call('ZREM', LINE, member)
     redis.call('PERSIST', H)
     redis.call('HSET', H, 'f', int(fence), 'c', int(count + 1), 'h:' .. member, int(fence) .. '|' .. int(NOW) .. '|' .. ARGV[5])
@@ -66,8 +68,10 @@ if op == 'take' then
 elseif op == 'leave' then
   local held = redis.call('HGET', H, 'h:' .. member)
   local version = held and tonumber(string.match(held, '^%d+|%d+|(%d+)$')) or 0
+  -- Who gives a lock back late knows the step as it was: what it holds since then is not given back with it.
   if ARGV[3] ~= '' and version > tonumber(ARGV[3]) then return { version } end
   local free = waiting(5)
+  -- Counted by what was really there: given back twice, a lock would let in one more than its limit.
   if redis.call('HDEL', H, 'h:' .. member) == 1 then redis.call('HINCRBY', H, 'c', -1) end
   if #free == 0 and (redis.call('HGET', H, 'c') or '0') == '0' then
     redis.call('PEXPIRE', H, 86400000) -- the last fence is kept for a day: fences only rise

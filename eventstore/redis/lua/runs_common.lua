@@ -15,7 +15,8 @@
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
 --   B ready:<queue>|<component> zset  the same, of steps that somebody met who cannot run them: only who can looks there
 --   B aside:<queue> set     the components of which there are such
---   B has:<hash>    hash    component as documents name it -> 1 or 0: whether workers with these components can run it; expires
+--   B has:<hash>    hash    component as documents name it -> 0, or 1 and the build behind it: whether workers with these
+--                           components can run it; expires
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
 --                           R|run run limit, k|run cancel grace, w|run a decision is missing,
 --                           t|run|step|n timer, n|run|step only a signal wakes it, c|run|step child run to look after, x|run|child to cancel,
@@ -72,6 +73,14 @@ end
 local function in_parts(command, key, args)
   for i = 1, #args, 500 do redis.call(command, key, unpack(args, i, math.min(i + 499, #args))) end
 end
+local function fields_of(key, names)
+  if #names <= 500 then return redis.call('HMGET', key, unpack(names)) end
+  local out = {}
+  for i = 1, #names, 500 do
+    for _, value in ipairs(redis.call('HMGET', key, unpack(names, i, math.min(i + 499, #names)))) do out[#out + 1] = value end
+  end
+  return out
+end
 local function write_changes(between)
   for key, members in pairs(changes) do
     local put = {}
@@ -117,8 +126,10 @@ local function lease(r, fence, worker, lease_ms)
   end
   r.expiry = int(expiry)
 end
-local function started(step, r) -- of a record that has just been leased
-  return '{"attempt":' .. r.attempt .. ',"fence":"' .. r.fence .. '","step":' .. cjson.encode(step) ..
+local function started(step, r, build) -- of a record that has just been leased
+  local begin = '{"attempt":' .. r.attempt
+  if build and build ~= '' then begin = begin .. ',"build":' .. cjson.encode(build) end
+  return begin .. ',"fence":"' .. r.fence .. '","step":' .. cjson.encode(step) ..
     ',"worker":' .. cjson.encode(string.sub(r.worker, 2)) .. '}'
 end
 local function unq(r, key)

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from eventstore import codec
 from eventstore.errors import StageLost
 from eventstore.event import Json
+from eventstore.redis.commits.run_commits import ANSWERS, asked_for
 from eventstore.redis.driver.scripts import (
     Script,
     ScriptCall,
@@ -16,7 +17,7 @@ from eventstore.redis.driver.scripts import (
     refused_when_full,
 )
 from eventstore.redis.raw import RawEvent
-from eventstore.redis.runs import RedisRunStore, asked_for
+from eventstore.redis.runs import RedisRunStore
 from eventstore.run_model import Code, Commit, Committed
 from eventstore.runs import WakeUp
 
@@ -74,7 +75,8 @@ class Adoption:
             reply, *rest = self._store.call(
                 [self._adopt_call(commit, stage), *self._store.ring_calls(wakeups)]
             )
-            answer = self._store.committed(commit, reply)
+            [taken_over] = reply[ANSWERS]
+            answer = self._store.committed(commit, taken_over)
             if answer.code is not Code.UNSTAGED:
                 return AdoptionReply(answer, asked_for(rest))
         raise StageLost(commit.run)
@@ -134,9 +136,11 @@ def _parts(
     part: list[Item] = []
     size = 0
     for item in items:
-        if part and (len(part) >= BATCH_EVENTS or size >= BATCH_BYTES):
+        is_full = part and (len(part) >= BATCH_EVENTS or size >= BATCH_BYTES)
+        if is_full:
             yield part
-            part, size = [], 0
+            part = []
+            size = 0
         part.append(item)
         size += size_of(item)
     if part:

@@ -62,7 +62,8 @@ class Eraser:
 
     def erase(self, redaction: Redaction) -> Erased:
         """Replace the data of events, in one round trip; the same commit id does it once."""
-        keys, partition = self._store.keys, self._store.keys.partition_of(redaction.run)
+        keys = self._store.keys
+        partition = self._store.keys.partition_of(redaction.run)
         options = {
             "v": redaction.version,
             "lc": redaction.last_commit,

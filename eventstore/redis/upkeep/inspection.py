@@ -199,7 +199,8 @@ class Inspector:
     def _surveyed(
         self, partition: int, tails: LogTails, runs: Sequence[str], *, whole: bool
     ) -> Any:
-        keys, queues = self._store.keys, sorted(self._queues)
+        keys = self._store.keys
+        queues = sorted(self._queues)
         args: list[Any] = [
             int(whole),
             tails.last.id if tails.last else "-",
@@ -259,7 +260,8 @@ class Inspector:
 
     def places(self) -> Iterator[Lock]:
         """Return the limits of concurrency before which somebody waits, each as it is at one moment."""
-        call, prefix = self._store.call, self._store.keys.prefix.encode()
+        call = self._store.call
+        prefix = self._store.keys.prefix.encode()
         for line in sorted(self._store.scan(prefix + b":{*}:line:concurrency:*")):
             common, _, name = line.partition(b":line:")
             asked = [
@@ -317,16 +319,16 @@ def _upto(
 def _view(run: str, reply: Any, indexes: Indexes, logged: int, now_ms: int) -> RunView:
     fields, events, last, kind, commit, _ = reply
     return RunView(
-        run,
-        read_head(run, fields),
-        events,
-        int(last.partition(b"-")[0] or 0),
-        _text(kind),
-        _text(commit),
-        logged,
-        frozenset(indexes.due.get(run, ())),
-        frozenset(indexes.ready.get(run, ())),
-        now_ms,
+        run=run,
+        head=read_head(run, fields),
+        events=events,
+        last=int(last.partition(b"-")[0] or 0),
+        kind=_text(kind),
+        commit=_text(commit),
+        logged=logged,
+        due=frozenset(indexes.due.get(run, ())),
+        ready=frozenset(indexes.ready.get(run, ())),
+        now_ms=now_ms,
     )
 
 
@@ -339,7 +341,9 @@ def _text(raw: bytes) -> str:
 
 
 def _number(raw: bytes) -> int:
-    return int(raw) if raw.isdigit() and len(raw) < 20 else -1
+    if raw.isdigit() and len(raw) < 20:
+        return int(raw)
+    return -1
 
 
 def _entry(entry: Any) -> LogEntry:
@@ -347,4 +351,10 @@ def _entry(entry: Any) -> LogEntry:
     n, _, time_ms = identity.partition(b"-")
     fields: dict[bytes, bytes] = dict(zip(raw[::2], raw[1::2], strict=False))
     first, last = (_number(fields.get(name, b"")) for name in (b"f", b"l"))
-    return LogEntry(int(n), int(time_ms), _text(fields.get(b"r", b"")), first, last)
+    return LogEntry(
+        n=int(n),
+        time_ms=int(time_ms),
+        stream=_text(fields.get(b"r", b"")),
+        first=first,
+        last=last,
+    )

@@ -61,7 +61,8 @@ class Mender:
 
     def mend(self, mending: Mending) -> bool:
         """Write head and indexes of a run; False when somebody has changed it meanwhile."""
-        keys, run = self._store.keys, mending.run
+        keys = self._store.keys
+        run = mending.run
         partition = keys.partition_of(run)
         names = [
             keys.meta(partition),

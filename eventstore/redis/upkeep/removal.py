@@ -69,7 +69,9 @@ class RunRemover:
 
     def free(self, leaving: DepartingRun) -> RemovalResult:
         """Let a run leave, unless something still needs it."""
-        keys, run, last = self._store.keys, leaving.run, leaving.events[-1]
+        keys = self._store.keys
+        run = leaving.run
+        last = leaving.events[-1]
         partition = keys.partition_of(run)
         noted = archive_stream(partition)
         options = {
@@ -106,7 +108,8 @@ class RunRemover:
 
     def memory(self, run: str, blobs: Iterable[str] = (), entries: int = 0) -> int:
         """Return about how many bytes a run takes in the server: its keys, its payloads, its part of the log."""
-        keys, partition = self._store.keys, self._store.keys.partition_of(run)
+        keys = self._store.keys
+        partition = self._store.keys.partition_of(run)
         names = [keys.stream(run), keys.head(run), keys.snapshot(run), keys.output(run)]
         names += [keys.blob(partition, sha) for sha in blobs]
         calls = [

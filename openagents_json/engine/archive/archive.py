@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from eventstore import codec
-from eventstore.errors import BlobMissing, StoreRefused
+from eventstore.errors import BlobMissing, LockLost, LockTaken, StoreRefused
 from eventstore.event import Event
 from eventstore.passwords import STARS, filled_in, masked
 from eventstore.private_files import spool
+from eventstore.redis.leases.fenced import UNSURE
 from eventstore.redis.streams import RedisStreamStore
 from eventstore.redis.upkeep.removal import (
     DepartingRun,
@@ -86,6 +88,17 @@ class Archive:
         self._actor = actor
         self._remover = RunRemover(core.store)
 
+    @contextmanager
+    def alone(self, lease: str) -> Iterator[Archive]:
+        """Give this archive to one process at a time: no run leaves by it when the lease is lost.
+
+        Raises LockTaken.
+        """
+        with self._core.alone(lease) as client:
+            other = copy(self)
+            other._remover = RunRemover(client)
+            yield other
+
     # -- holds -------------------------------------------------------------------------------------------
 
     def hold(self, run: str, reason: str = "") -> None:
@@ -107,7 +120,7 @@ class Archive:
     def leave(self, run: str, how: Departure) -> DepartedRun:
         """Let a run leave: into the archive, where it is read back and compared first, or for good.
 
-        Raises RunNotFound, CannotLeave and ArchiveUnreachable.
+        Raises RunNotFound, CannotLeave, ArchiveUnreachable, and LockLost where a policy is kept.
         """
         self._catch_up(run)
         for _ in range(TRIES):
@@ -135,14 +148,21 @@ class Archive:
                 self._core.reads.views.current(name)
         if self._core.signer is not None:
             sealer = build_sealer(self._core, self._core.signer)
-            sealer.seal([self._core.store.partition_of(run)], close=False)
+            # Whoever seals just now has come so far, or the run stays.
+            with suppress(LockTaken):
+                sealer.seal([self._core.store.partition_of(run)], close=False)
 
     def _consumers(self) -> list[str]:
-        """Return the consumers that the store knows of, whoever runs them; one may not have read anything yet."""
+        """Return the consumers that the store knows of, whoever runs them; one may not have read anything yet.
+
+        Views that are at home in a log without runs read none.
+        """
         generations = RedisViewStore(self._core.store).generations()
+        elsewhere = {x.name for x in self._core.projections if x.home is not None}
         consumers = [
             f"view:{name.removesuffix('/next')}.{generation}"
             for name, generation in generations.items()
+            if name.partition(".")[0] not in elsewhere
         ]
         if self._core.ledger.identity():
             consumers.append("ledger")
@@ -153,11 +173,14 @@ class Archive:
 
         Raises CannotLeave.
         """
-        run, state = session.run, session.state
+        run = session.run
+        state = session.state
         if not state.closed:
-            raise CannotLeave(run, f"it is {state.status}: only closed runs leave")
+            raise CannotLeave(
+                run, f"it is {state.status}: only closed runs leave; cancel it first"
+            )
         if state.held:
-            raise CannotLeave(run, "it is held; `openagents runs release` ends that")
+            raise CannotLeave(run, "it is held", because=HELD)
         family = [str(state.parent["run"])] if state.parent else []
         family += [step.child for step in state.steps.values() if step.child]
         statuses = self._core.store.statuses(family)
@@ -177,37 +200,51 @@ class Archive:
             return None
         commit = self._core.handler.commit_id()
         url = _url(how.to, session, capsule, commit) if how.to else ""
-        # First the file, read back and compared, then the run goes: a crash in between leaves a file too many.
-        archived = self._write(capsule, url) if url else {}
         commits = {(event.commit, event.time_ms) for event in capsule.events}
         before = self._remover.memory(run, capsule.blobs, len(commits))
+        # First the file, read back and compared, then the run goes: a crash in between leaves a file too many.
+        archived = self._write(capsule, url) if url else {}
         note = self._note(capsule, how, row, archived)
         # Views that are being replaced will never read it.
         replaced = [f"view:{name}" for name in self._core.reads.views.replaced()]
         leaving = DepartingRun(
-            run,
-            capsule.events,
-            list(capsule.blobs),
-            note,
-            commit,
-            self._actor,
-            [*how.without, *replaced],
-            _messages(run, capsule),
-            () if url else (f"key:{run}",),
+            run=run,
+            events=capsule.events,
+            blobs=list(capsule.blobs),
+            note=note,
+            commit_id=commit,
+            actor=self._actor,
+            without=[*how.without, *replaced],
+            messages=_messages(run, capsule),
+            wipe=() if url else (f"key:{run}", f"end:{run}"),
             keep=bool(url),
             required=self._consumers(),
         )
-        answer = self._remover.free(leaving)
-        self._core.sessions.drop(run)
-        self._core.keyring.forget(run)
-        if answer.code is not RemovalOutcome.DONE:
-            if url:
-                archive_files.remove(url)
-            if answer.code is RemovalOutcome.MOVED:
-                return None
-            raise _refusal(run, answer)
+        if not self._freed(leaving, url):
+            return None
         size = int(archived.get("bytes", 0))
-        return DepartedRun(run, masked(url), before, size, len(note[1]))
+        return DepartedRun(
+            run=run, url=masked(url), before=before, archived=size, left=len(note[1])
+        )
+
+    def _freed(self, leaving: DepartingRun, url: str) -> bool:
+        """Let a run go, or else take its file away; False when it has moved on meanwhile."""
+        try:
+            answer = self._remover.free(leaving)
+        except LockLost as error:
+            # What was refused is carried out by nobody later: the run is there, and its file is one too many.
+            if url and error.written != UNSURE:
+                archive_files.remove(url)
+            raise
+        self._core.sessions.drop(leaving.run)
+        self._core.keyring.forget(leaving.run)
+        if answer.code is RemovalOutcome.DONE:
+            return True
+        if url:
+            archive_files.remove(url)
+        if answer.code is RemovalOutcome.MOVED:
+            return False
+        raise _refusal(leaving.run, answer)
 
     def _write(self, capsule: Capsule, url: str) -> dict[str, Any]:
         """Write a file, read it back, and say what it is: what cannot be read is no archive."""
@@ -263,7 +300,7 @@ class Archive:
             return status
         where = url or filled_in(str(archived["url"]), archive)
         if "://" in where and STARS in where:
-            why = "the store records no passwords; give its URL with --from, or set OPENAGENTS_ARCHIVE"
+            why = "the store records no passwords; give its URL with --file, or set OPENAGENTS_ARCHIVE"
             raise ArchiveUnreachable(where, why)
         with spool() as file:
             sha = archive_files.read(where, file)
@@ -339,22 +376,23 @@ def _refusal(run: str, answer: RemovalResult) -> Exception:
         case RemovalOutcome.UNKNOWN:
             return RunNotFound(run)
         case RemovalOutcome.HELD:
-            why = "it is held; `openagents runs release` ends that"
+            return CannotLeave(run, "it is held", because=HELD)
         case RemovalOutcome.SENDING:
             why = f"it has something to tell another run ({detail}); start a worker"
         case RemovalOutcome.UNREAD:
-            why = _unread(detail.partition(",")[0])
+            return _unread(run, detail.partition(",")[0])
         case RemovalOutcome.OPEN:
             why = "it was opened again"
         case _:
-            why = (
-                f"the log has another entry at {detail}; `openagents doctor` says more"
-            )
+            why = f"the log has another entry at {detail}"
+            return CannotLeave(run, why, because="tampered")
     return CannotLeave(run, why)
 
 
-def _unread(consumer: str) -> str:
-    how = "bring it up to date"
-    if consumer == "ledger":
-        how = "`openagents audit seal` does it"
-    return f"consumer {consumer} has not read it yet; {how}, or leave it out with --without"
+def _unread(run: str, consumer: str) -> CannotLeave:
+    because = "unsealed" if consumer == "ledger" else "unread"
+    why = f"consumer {consumer} has not read it yet"
+    return CannotLeave(run, why, because=because)
+
+
+HELD: Final = "held"

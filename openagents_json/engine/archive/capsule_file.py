@@ -36,7 +36,7 @@ RATIO: Final = 200
 """A large member that would shrink by more is stored as it is, so a smaller one that grows by more is no capsule's."""
 
 LARGE: Final = 1024**2
-_WHENCE: Final = "name a file that `openagents runs export` wrote"
+_WHENCE: Final = "name a file with an exported run"
 MOST_MS: Final = 2**53
 
 _MEMBER: Final = re.compile(
@@ -151,13 +151,13 @@ def _read(source: IO[bytes] | Path, sha256: str, limit: int) -> Capsule:
     components = _json(unpacking.read(COMPONENTS), COMPONENTS)
     proofs = unpacking.read(PROOFS) if PROOFS in names else None
     return Capsule(
-        manifest,
-        events,
-        definitions,
-        Payloads(archive, limit),
-        components,
-        proofs,
-        sha256,
+        manifest=manifest,
+        events=events,
+        definitions=definitions,
+        blobs=Payloads(archive, limit),
+        components=components,
+        proofs=proofs,
+        sha256=sha256,
     )
 
 
@@ -268,7 +268,10 @@ def _check_hashes(
         )
     unpacking = Unpacking(archive, limit)
     for name in archive.namelist():
-        if name != MANIFEST and _sha256(unpacking.pieces(name)) != hashes[name]:
+        is_changed = (
+            name != MANIFEST and _sha256(unpacking.pieces(name)) != hashes[name]
+        )
+        if is_changed:
             raise CapsuleUnreadable(f"{name} is not what the manifest says")
 
 
@@ -327,7 +330,15 @@ def _event(line: bytes, where: str) -> RawEvent:
     if data is None:
         raise CapsuleUnreadable(f"{where} has no data")
     return RawEvent(
-        version, n, time_ms, commit, actor, cause, kind, data, metadata or b""
+        version=version,
+        n=n,
+        time_ms=time_ms,
+        commit=commit,
+        actor=actor,
+        cause=cause,
+        type=kind,
+        data=data,
+        metadata=metadata or b"",
     )
 
 

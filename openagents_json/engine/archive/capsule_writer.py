@@ -87,7 +87,8 @@ def write_to(capsule: Capsule, file: IO[bytes]) -> None:
 def _add(archive: zipfile.ZipFile, name: str, member: _Member) -> None:
     info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     info.create_system, info.external_attr = 3, 0o644 << 16
-    info.compress_type, info.file_size = member.method, member.size
+    info.compress_type = member.method
+    info.file_size = member.size
     with archive.open(info, "w") as out:
         for piece in member.pieces():
             out.write(piece)
@@ -98,7 +99,8 @@ def _whole(raw: bytes) -> _Member:
 
 
 def _measured(pieces: Callable[[], Iterable[bytes]]) -> _Member:
-    digest, size = hashlib.sha256(), 0
+    digest = hashlib.sha256()
+    size = 0
     for piece in pieces():
         digest.update(piece)
         size += len(piece)
@@ -125,7 +127,8 @@ def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
         size += len(line)
         if size >= _PIECE:
             yield b"".join(held)
-            held, size = [], 0
+            held = []
+            size = 0
     yield b"".join(held)
 
 

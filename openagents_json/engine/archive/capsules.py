@@ -115,7 +115,12 @@ def take(
         "missing": [sha for sha in shas if sha not in blobs],
     }
     return Capsule(
-        manifest, history, definitions, blobs, _components(definitions), proofs
+        manifest=manifest,
+        events=history,
+        definitions=definitions,
+        blobs=blobs,
+        components=_components(definitions),
+        proofs=proofs,
     )
 
 
@@ -138,14 +143,14 @@ def adopt(
     and Rejected.
     """
     arriving = IncomingHistory(
-        capsule.run,
-        capsule.events,
-        capsule.definitions,
-        capsule.blobs,
-        capsule.source,
-        reason,
-        paused,
-        mark or {},
+        run=capsule.run,
+        history=capsule.events,
+        definitions=capsule.definitions,
+        blobs=capsule.blobs,
+        source=capsule.source,
+        reason=reason,
+        paused=paused,
+        mark=mark or {},
         back=how in ("restore", "return"),
         how=how,
         sha256=capsule.sha256,

@@ -65,7 +65,8 @@ def read(url: str, into: IO[bytes], *, limit: int = MOST_BYTES) -> str:
     ArchiveUnreachable.
     """
     files, path = _open(url)
-    digest, size = hashlib.sha256(), 0
+    digest = hashlib.sha256()
+    size = 0
     try:
         files.invalidate_cache()
         with files.open(path, "rb") as file:
@@ -110,7 +111,8 @@ def lasting(url: str) -> str:
 
     fsspec's `memory` does not, whatever lies around it. Raises InvalidRequest.
     """
-    if any(layer.partition(":")[0] == "memory" for layer in url.split("::")):
+    is_in_memory = any(layer.partition(":")[0] == "memory" for layer in url.split("::"))
+    if is_in_memory:
         raise InvalidRequest(
             "what is in memory:// ends with this process, and the runs with it: name a folder or a server"
         )

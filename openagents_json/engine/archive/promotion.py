@@ -79,8 +79,12 @@ def check(move: Move) -> None:
 
     Raises NotMoved, RunNotFound and Rejected.
     """
-    here, there = move.source.core.store, move.target.core.store
-    if move.source.url == move.target.url and here.keys.prefix == there.keys.prefix:
+    here = move.source.core.store
+    there = move.target.core.store
+    is_same_store = (
+        move.source.url == move.target.url and here.keys.prefix == there.keys.prefix
+    )
+    if is_same_store:
         raise NotMoved(move.run, "it is in that store already")
     session = move.source.core.sessions.load(move.run)
     if _has_left(move, session):
@@ -99,7 +103,8 @@ def check(move: Move) -> None:
 def pause(move: Move) -> None:
     """Let nothing more begin here; a run that is paused already stays so, and there too."""
     session = move.source.core.sessions.load(move.run)
-    if not session.state.closed and session.state.status != st.PAUSED:
+    is_under_way = not session.state.closed and session.state.status != st.PAUSED
+    if is_under_way:
         move.source.pause(move.run, move.leaving)
 
 
@@ -225,7 +230,9 @@ def _has_left(move: Move, session: Session) -> bool:
 
 def _elsewhere(session: Session) -> str:
     reason = session.state.reason
-    return f"; it was {reason}" if reason.startswith("moved to ") else ""
+    if reason.startswith("moved to "):
+        return f"; it was {reason}"
+    return ""
 
 
 def _under_way(session: Session) -> list[str]:
@@ -238,7 +245,11 @@ def _under_way(session: Session) -> list[str]:
 def _arriving(move: Move) -> IncomingHistory:
     capsule = take(move.source.core, move.run, actor=move.source.actor)
     return IncomingHistory(
-        move.run, capsule.events, capsule.definitions, capsule.blobs, capsule.source
+        run=move.run,
+        history=capsule.events,
+        definitions=capsule.definitions,
+        blobs=capsule.blobs,
+        source=capsule.source,
     )
 
 

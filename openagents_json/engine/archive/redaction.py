@@ -121,18 +121,24 @@ def _plan(
         return None
     [partition] = core.ledger.places([core.store.partition_of(session.run)])
     changed = [event for event in stored if event.version in stubs]
-    erasures = _erasures(core.ledger, session.run, changed, stubs, partition.checkpoint)
+    erasures = _erasures(
+        ledger=core.ledger,
+        run=session.run,
+        events=changed,
+        stubs=stubs,
+        checkpoint=partition.checkpoint,
+    )
     record = _record(session, stored[0], changed, erasures, failures, scope, reason)
     return Redaction(
-        session.run,
-        session.version,
-        session.commit,
-        partition.checkpoint,
-        erasures,
-        _unreferenced(stored, changed),
-        core.handler.commit_id(),
-        actor,
-        record,
+        run=session.run,
+        version=session.version,
+        last_commit=session.commit,
+        ledger=partition.checkpoint,
+        erasures=erasures,
+        blobs=_unreferenced(stored, changed),
+        commit_id=core.handler.commit_id(),
+        actor=actor,
+        event=record,
     )
 
 
@@ -144,7 +150,10 @@ def _stubs(
     failures: list[dict[str, Any]] = []
     for event in stored:
         data = codec.decode(event.data)
-        if event.type == ev.RunRedacted.__name__ or not scope.fits(event, data):
+        is_left_alone = event.type == ev.RunRedacted.__name__ or not scope.fits(
+            event, data
+        )
+        if is_left_alone:
             continue
         stubbed = stub(event.type, data, session.state.workflow, labels=scope.labels)
         if stubbed == data:
@@ -181,7 +190,14 @@ def _record(
         for event in changed
         if event.metadata
     }
-    command = cmd.RedactRun("erased", digests, failures, labels, reason, metadata)
+    command = cmd.RedactRun(
+        how="erased",
+        erased=digests,
+        failures=failures,
+        labels=labels,
+        reason=reason,
+        metadata=metadata,
+    )
     [event] = decide(session.plan, session.state, command)
     return type_name(event), codec.encode(to_data(event))
 
@@ -241,7 +257,9 @@ def _blank_payloads(kind: str, out: dict[str, Any]) -> set[str]:
 def _blank(name: str, value: Any) -> Any:
     if name in _MAPPINGS:
         return {}
-    return _error(value) if name == "error" else None
+    if name == "error":
+        return _error(value)
+    return None
 
 
 def _drop_references(out: dict[str, Any]) -> set[str]:
@@ -295,7 +313,14 @@ def _erasures(
         salt = salts[epoch.number][index * SALT_BYTES : (index + 1) * SALT_BYTES]
         committed = erased.get(event.n) or commitment(salt, event)
         out.append(
-            Erasure(event.version, data, event.n, epoch.number, index, committed)
+            Erasure(
+                version=event.version,
+                data=data,
+                n=event.n,
+                epoch=epoch.number,
+                leaf=index,
+                committed=committed,
+            )
         )
     return out
 

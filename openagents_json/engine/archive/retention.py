@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,9 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from openagents_json.engine.answers.lists import RunRow
 from openagents_json.engine.archive.archive import Archive, DepartedRun, Departure
 from openagents_json.engine.errors import CannotLeave, PolicyUnreadable
-from openagents_json.engine.inspection.queries import Queries, RunRow
+from openagents_json.engine.inspection.queries import Queries
 from openagents_json.errors import NotFound, RunUnreadable
 from openagents_json.statuses import ENDS, ClosedStatus
 from projections.runs import RunFilter
@@ -34,6 +36,9 @@ _UNITS: Final = {
 }
 _AGE: Final = re.compile(r"(\d+)([smhdw])")
 PAGE: Final = 200
+
+RETENTION: Final = "retention"
+"""The lease of who applies a policy."""
 
 
 class Rule(BaseModel):
@@ -54,7 +59,9 @@ class Rule(BaseModel):
     @field_validator("workflow", "status", "error", mode="before")
     @classmethod
     def _several(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return (value,)
+        return value
 
     @field_validator("older_than")
     @classmethod
@@ -73,7 +80,9 @@ class Rule(BaseModel):
     def age_ms(self) -> int:
         """Return for how long runs stay after their end."""
         match = _AGE.fullmatch(self.older_than)
-        return int(match[1]) * _UNITS[match[2]] if match else 0
+        if match:
+            return int(match[1]) * _UNITS[match[2]]
+        return 0
 
 
 class Policy(BaseModel):
@@ -83,6 +92,11 @@ class Policy(BaseModel):
 
     rules: tuple[Rule, ...] = Field(min_length=1)
     to: str = ""
+
+    @property
+    def deletes(self) -> bool:
+        """Tell whether a rule deletes runs for good."""
+        return any(rule.then == "delete" for rule in self.rules)
 
     def archive_of(self, rule: Rule) -> str:
         """Return where a rule archives."""
@@ -124,6 +138,11 @@ class RuleResult:
     stayed: dict[str, str] = field(default_factory=dict)
 
     @property
+    def leaving(self) -> int:
+        """Return how many runs are to leave: those that it fits and nobody holds."""
+        return self.fits - self.held
+
+    @property
     def before(self) -> int:
         """Return the bytes of memory that the runs took."""
         return sum(run.before for run in self.gone)
@@ -149,12 +168,25 @@ def apply(
     without: Sequence[str] = (),
     dry_run: bool = False,
 ) -> list[RuleResult]:
-    """Apply the rules; safe to run again, or by two at once: what has left is not there any more.
+    """Apply the rules; safe to run again. Of two at once, the second waits for some seconds, then it is refused.
 
-    Raises ViewBehind, ArchiveUnreachable, and InvalidRequest for a place that cannot keep runs, before one has left.
+    Raises ViewBehind, ArchiveUnreachable, and InvalidRequest for a place that cannot keep runs, before one has left;
+    LockTaken when another applies a policy, and LockLost when another has begun to because this one was paused.
     """
     # All places are looked at before the first run leaves.
     departures = [_departure(policy, rule, reason, without) for rule in policy.rules]
+    with nullcontext(archive) if dry_run else archive.alone(RETENTION) as holder:
+        return _carried_out(policy, departures, holder, reads, now_ms, dry_run)
+
+
+def _carried_out(
+    policy: Policy,
+    departures: Sequence[Departure],
+    archive: Archive,
+    reads: Queries,
+    now_ms: int,
+    dry_run: bool,
+) -> list[RuleResult]:
     decided: set[str] = set()
     results = []
     for rule, departure in zip(policy.rules, departures, strict=True):

@@ -13,14 +13,10 @@ from executor.errors import NoSuchVersion, RunSealed
 from executor.runs.codec import decode_all, is_sealed, shown
 from executor.runs.payloads import is_shredded
 from executor.runs.repository import Session
+from openagents_json.engine.answers.runs import HistoryEvent, RunInfo
 from openagents_json.engine.archive.capsule_file import Capsule
 from openagents_json.engine.errors import CapsuleUnreadable
-from openagents_json.engine.inspection.values import (
-    HistoryEvent,
-    RunInfo,
-    history_events,
-    run_info,
-)
+from openagents_json.engine.inspection.values import history_events, run_info
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve
@@ -108,9 +104,14 @@ class Steps:
 
         Raises NoSuchVersion and CapsuleUnreadable.
         """
-        state, event = self.state(version), self.event(version)
+        state = self.state(version)
+        event = self.event(version)
         session = Session(
-            self.run, version, event.commit, state, self._plan(state.definition)
+            run=self.run,
+            version=version,
+            commit=event.commit,
+            state=state,
+            plan=self._plan(state.definition),
         )
         return run_info(session, self.events[0].time_ms)
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from eventstore.redis.driver.fitness.findings import Finding
@@ -36,11 +37,10 @@ class Wait:
 
 def circles(locks: Iterable[Lock], above: Above) -> list[tuple[Wait, ...]]:
     """Find waits that each wait for the next one, and the last for the first."""
-    waits = [
-        Wait(_run(member), lock, tuple(above(_run(member))))
-        for lock in locks
-        for member in lock.line
-    ]
+    waits: list[Wait] = []
+    for lock in locks:
+        runs = map(_run, lock.line)
+        waits += [Wait(run, lock, tuple(above(run))) for run in runs]
     blockers = _endless(waits)
     circles_by_members: dict[frozenset[Wait], tuple[Wait, ...]] = {}
     for wait in blockers:
@@ -60,23 +60,17 @@ def _endless(waits: Iterable[Wait]) -> dict[Wait, list[Wait]]:
     for wait in candidates:
         for run in (wait.run, *wait.above):
             waits_of[run].append(wait)
-    holders = {
-        wait: [waits_of[_run(holder)] for holder in wait.lock.holders]
-        for wait in candidates
-    }
+    holders: dict[Wait, list[list[Wait]]] = {}
+    for wait in candidates:
+        holders[wait] = [waits_of[_run(holder)] for holder in wait.lock.holders]
     endless = set(candidates)
     while ending := {wait for wait in endless if _ends(holders[wait], endless)}:
         endless -= ending
-    return {
-        wait: [
-            blocker
-            for waits_of_holder in holders[wait]
-            for blocker in waits_of_holder
-            if blocker in endless
-        ]
-        for wait in candidates
-        if wait in endless
-    }
+    blockers: dict[Wait, list[Wait]] = {}
+    for wait in filter(endless.__contains__, candidates):
+        of_holders = chain.from_iterable(holders[wait])
+        blockers[wait] = [blocker for blocker in of_holders if blocker in endless]
+    return blockers
 
 
 def _ends(holders: Iterable[Sequence[Wait]], endless: AbstractSet[Wait]) -> bool:
@@ -138,13 +132,12 @@ def _finding(circle: Sequence[Wait]) -> Finding:
             f"run {wait.run}{child} waits for a place of the concurrency key {key!r}, which run {holder} has"
         )
     story = "; ".join(sentences)
-    return Finding(
-        "error",
-        "circle",
-        f"runs wait for each other, and none of them can go on: {story}",
+    what = f"runs wait for each other, and none of them can go on: {story}"
+    remedy = (
         f"cancel one of them (openagents runs cancel {holders[0]}); give workflows that call each other one key, "
-        "or have one start the other detached",
+        "or have one start the other detached"
     )
+    return Finding("error", "circle", what, remedy)
 
 
 def _holder(wait: Wait, after: Wait) -> str:

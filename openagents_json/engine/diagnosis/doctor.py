@@ -18,6 +18,8 @@ from executor.clock import SystemClock
 from executor.coordination.zones import ZONES_VERSION
 from executor.integrity.invariants import Violation
 from executor.worker.abilities import Fleet
+from openagents_json.engine.cataloging.carried_over import not_carried_over
+from openagents_json.engine.cataloging.damaged_names import damaged_entries
 from openagents_json.engine.diagnosis.deadlocks import stuck_runs
 from openagents_json.engine.diagnosis.losses import recorded_losses
 from openagents_json.engine.diagnosis.tampering import changed_beside
@@ -44,19 +46,13 @@ class Diagnosis:
     @property
     def healthy(self) -> bool:
         """Tell whether nothing needs attention."""
-        return not self.violations and all(
-            finding.level != "error" for finding in self.findings
-        )
+        levels = {finding.level for finding in self.findings}
+        return not self.violations and "error" not in levels
 
     def lines(self) -> Iterator[str]:
         """Return the diagnosis as text."""
         yield f"openagents-json {self.version}, time zones {self.zones}"
-        server = self.server
-        promise = f"appendfsync {server.appendfsync}" if server.appendonly else "no AOF"
-        yield (
-            f"server: {server.name} {server.version}, {promise}, {server.memory_bytes / 2**20:.1f} MB, "
-            f"its clock {server.skew_ms:+d} ms"
-        )
+        yield _server_line(self.server)
         for finding in self.findings:
             yield f"{finding.level}: {finding.what}; {finding.remedy}"
         for violation in self.violations:
@@ -64,15 +60,30 @@ class Diagnosis:
             yield f"error: invariant {violation.number}: {where}: {violation.what}"
         yield f"{len(self.workers)} worker process(es) alive"
         for name, info in self.workers.items():
-            queues = ", ".join(_with_lease(queue, info) for queue in info["queues"])
-            yield f"  {name}: queues {queues}, concurrency {info['concurrency']}, {info['version']}"
+            yield f"  {name}: {_worker_line(info)}"
         yield "all is well" if self.healthy else "something needs attention, see above"
+
+
+def _server_line(server: ServerFacts) -> str:
+    promise = f"appendfsync {server.appendfsync}" if server.appendonly else "no AOF"
+    memory_mb = server.memory_bytes / 2**20
+    return (
+        f"server: {server.name} {server.version}, {promise}, {memory_mb:.1f} MB, "
+        f"its clock {server.skew_ms:+d} ms"
+    )
+
+
+def _worker_line(info: Mapping[str, Any]) -> str:
+    queues = ", ".join([_with_lease(queue, info) for queue in info["queues"]])
+    return f"queues {queues}, concurrency {info['concurrency']}, {info['version']}"
 
 
 def _with_lease(queue: str, info: Mapping[str, Any]) -> str:
     leases = info.get("lease_ms", {})  # workers of older versions do not say
     lease_ms = leases.get(queue)
-    return queue if lease_ms is None else f"{queue} (lease {lease_ms / 1000:g} s)"
+    if lease_ms is None:
+        return queue
+    return f"{queue} (lease {lease_ms / 1000:g} s)"
 
 
 def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagnosis:
@@ -92,6 +103,8 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
         *_nobody(engine, workers),
         *stuck_runs(engine),
         *changed_beside(core, deep=deep),
+        *not_carried_over(core),
+        *(damaged_entries(core) if deep else ()),
     )
     return Diagnosis(
         version=here,
@@ -115,7 +128,11 @@ def diagnose_server(settings: Settings, missing: NoStore) -> Diagnosis:
         findings = check_server(connection, settings.durability, now_ms=clock.now_ms)
     finally:
         connection.close()
-    findings.append(Finding("warning", "store", missing.reason, missing.remedy))
+    findings.append(
+        Finding(
+            level="warning", code="store", what=missing.reason, remedy=missing.remedy
+        )
+    )
     return Diagnosis(
         version=version("openagents-json"),
         zones=ZONES_VERSION,
@@ -132,7 +149,9 @@ def _other_versions(
     for name, info in workers.items():
         if info["version"] != here:
             what = f"worker {name} runs version {info['version']}, not {here}"
-            yield Finding("warning", "version", what, "update it")
+            yield Finding(
+                level="warning", code="version", what=what, remedy="update it"
+            )
 
 
 def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -141,31 +160,24 @@ def _other_zones(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
         zones = info.get("zones", "")
         if zones and zones != ZONES_VERSION:
             what = f"worker {name} has time zones {zones}, not {ZONES_VERSION}: schedules may fire at other times there"
-            yield Finding(
-                "warning",
-                "zones",
-                what,
-                "install the same release of the package tzdata for all",
-            )
+            remedy = "install the same release of the package tzdata for all"
+            yield Finding("warning", "zones", what, remedy)
 
 
 def _without_keys(workers: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     """Return the workers that lack keys of encrypted runs."""
-    keys_by_worker = {
-        name: frozenset(info.get("keys", ())) for name, info in workers.items()
-    }
-    all_keys = frozenset().union(*keys_by_worker.values())
+    keys_by_worker: dict[str, frozenset[str]] = {}
+    for name, info in workers.items():
+        keys_by_worker[name] = frozenset(info.get("keys", ()))
+    all_keys = frozenset[str]().union(*keys_by_worker.values())
+    remedy = "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone"
     for name, keys in keys_by_worker.items():
-        if keys == all_keys:
-            continue
         lacking = ", ".join(sorted(all_keys - keys))
-        what = f"worker {name} lacks the encryption keys {lacking}, which others have"
-        yield Finding(
-            "warning",
-            "keys",
-            what,
-            "set OPENAGENTS_ENCRYPTION_KEYS for it; it leaves such runs alone",
-        )
+        if lacking:
+            what = (
+                f"worker {name} lacks the encryption keys {lacking}, which others have"
+            )
+            yield Finding("warning", "keys", what, remedy)
 
 
 def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Finding]:
@@ -174,9 +186,8 @@ def _without_workers(engine: Engine, workers: Mapping[str, Any]) -> Iterator[Fin
     if open_runs:
         runs = "1 run is" if open_runs == 1 else f"{open_runs} runs are"
         what = f"{runs} open and no worker is alive: no step begins, no timer fires"
-        yield Finding(
-            "error", "workers", what, "start one with `openagents worker -c MODULE`"
-        )
+        remedy = "start one with `openagents worker -c MODULE`"
+        yield Finding("error", "workers", what, remedy)
 
 
 def _nobody(
@@ -193,12 +204,8 @@ def _nobody(
         what = f"{many} in queue {queue}, which no live worker serves"
         if component:
             what = f"{many} for the component {component}, which no live worker has, in queue {queue}"
-        yield Finding(
-            "error",
-            "component",
-            what,
-            "start a worker with it (openagents worker -c MODULE)",
-        )
+        remedy = "start a worker with it (openagents worker -c MODULE)"
+        yield Finding("error", "component", what, remedy)
 
 
 def _still(engine: Engine) -> Iterator[Finding]:
@@ -209,9 +216,5 @@ def _still(engine: Engine) -> Iterator[Finding]:
                 f"projection {status.name} stands still in partition {partition}, before event {trouble['version']} "
                 f"({trouble['type']}) of {trouble['run']}: {trouble['error']}"
             )
-            yield Finding(
-                "error",
-                "projection",
-                what,
-                "correct it; workers with the correction go on by themselves",
-            )
+            remedy = "correct it; workers with the correction go on by themselves"
+            yield Finding("error", "projection", what, remedy)

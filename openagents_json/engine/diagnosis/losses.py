@@ -32,7 +32,7 @@ def recorded_losses(store: RedisClient) -> Iterator[Finding]:
             f"{_time(last_ms)} ({(last_ms - first_ms) / 1000:.1f} s), missed since {_time(missed_ms)}: "
             "a server took the place of another one, or came back without the end of its log"
         )
-        yield Finding("warning", "lost", what, REMEDY)
+        yield Finding(level="warning", code="lost", what=what, remedy=REMEDY)
 
 
 def _by_failover(losses: Iterable[Loss]) -> Iterator[list[Loss]]:
@@ -56,7 +56,9 @@ def _many(losses: Sequence[Loss]) -> str:
     most = sum(loss.lost - loss.kept for loss in losses)
     if any(loss.kept == 0 for loss in losses):
         return f"{least} or more events"
-    return f"{least} events" if least == most else f"{least} to {most} events"
+    if least == most:
+        return f"{least} events"
+    return f"{least} to {most} events"
 
 
 def _time(ms: int) -> str:

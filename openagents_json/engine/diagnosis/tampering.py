@@ -31,7 +31,7 @@ def changed_beside(core: Core, *, deep: bool = False) -> Iterator[Finding]:
     """Check definitions against their hashes; with `deep`, heads, payloads and snapshots too, for which all is read."""
     for names in _pages(core.store.stored_definitions()):
         for _, what in definition_faults(core.store, names):
-            yield Finding("error", "definition", what, _BACK)
+            yield Finding(level="error", code="definition", what=what, remedy=_BACK)
     if deep:
         yield from _heads(core)
         yield from _payloads(core)
@@ -51,17 +51,29 @@ def _heads(core: Core) -> Iterator[Finding]:
             pass  # it notes what heads should be, as events go by
         for fault in standings.faults():
             if fault.kind == "head":
-                yield Finding("error", "head", f"run {fault.run}: {fault.what}", remedy)
+                yield Finding(
+                    level="error",
+                    code="head",
+                    what=f"run {fault.run}: {fault.what}",
+                    remedy=remedy,
+                )
 
 
 def _payloads(core: Core) -> Iterator[Finding]:
     for partition in range(core.store.partitions):
-        for shas in _pages(core.store.stored_payloads(partition), PAYLOADS_AT_ONCE):
-            raws = core.store.payloads(partition, shas)
-            for sha, raw in zip(shas, raws, strict=True):
-                if raw is not None and hashlib.sha256(raw).hexdigest() != sha:
-                    what = f"payload {sha} of partition {partition} is not what its hash says"
-                    yield Finding("error", "payload", what, _BACK)
+        for sha in _changed_payloads(core, partition):
+            what = f"payload {sha} of partition {partition} is not what its hash says"
+            yield Finding(level="error", code="payload", what=what, remedy=_BACK)
+
+
+def _changed_payloads(core: Core, partition: int) -> Iterator[str]:
+    """Return the names of payloads that are not what is stored under them."""
+    names = core.store.stored_payloads(partition)
+    for shas in _pages(names, PAYLOADS_AT_ONCE):
+        raws = core.store.payloads(partition, shas)
+        for sha, raw in zip(shas, raws, strict=True):
+            if raw is not None and hashlib.sha256(raw).hexdigest() != sha:
+                yield sha
 
 
 def _snapshots(core: Core) -> Iterator[Finding]:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
-from eventstore.redis.emissions import Emitted
+from eventstore.event import Emitted
 from executor.errors import RunNotFound
-from openagents_json.engine.errors import (
-    RunCancelledError,
-    RunFailedError,
-    StepFailedError,
-)
-from openagents_json.engine.handles.outputs import typed_output
-from openagents_json.engine.inspection.values import HistoryEvent, Result
+from openagents_json.engine.answers.runs import HistoryEvent, Result
+from openagents_json.engine.handles.outputs import output_of
 from openagents_json.statuses import CLOSED_RUN
 
 if TYPE_CHECKING:
-    from eventstore.run_model import RunHead
+    from eventstore.run_model import RunPosition
     from openagents_json.engine.handles.watcher import RunWatcher
     from openagents_json.engine.wiring.client import Core
 
@@ -59,14 +54,23 @@ class RunHandle(str, Generic[Output]):
     It is a `str` wherever an id is wanted. `await` it on an event loop.
     """
 
+    is_new: bool
+    """Whether the start that gave this handle has begun the run, and no earlier one with the same key."""
+
     _engine: Runs
     _model: Any
 
     def __new__(
-        cls, run: str, engine: Runs, model: type[Output] | None = None
-    ) -> RunHandle[Output]:
+        cls,
+        run: str,
+        engine: Runs,
+        model: type[Output] | None = None,
+        *,
+        is_new: bool = False,
+    ) -> Self:
         """Hold a run of an engine; its output is read as the model, if there is one."""
         handle = super().__new__(cls, run)
+        handle.is_new = is_new
         handle._engine = engine
         handle._model = model
         return handle
@@ -103,7 +107,7 @@ class RunHandle(str, Generic[Output]):
 
         Raises RunNotFound and StoreUnavailable.
         """
-        while not self._is_over(self._head(), after):
+        while not self._is_over(self._position(), after):
             for event in self._engine.watch(self.id, after=after, block_ms=BLOCK_MS):
                 after = event.version
                 yield event
@@ -115,7 +119,7 @@ class RunHandle(str, Generic[Output]):
         """
         while True:
             # First whether the run has ended, then what was shown: nothing between the two is missed.
-            over = self._head().status in CLOSED_RUN
+            over = self._position().status in CLOSED_RUN
             block_ms = LATE_MS if over else BLOCK_MS
             shown = self._engine.emitted(self.id, after=after, block_ms=block_ms)
             for entry in shown:
@@ -130,14 +134,15 @@ class RunHandle(str, Generic[Output]):
         return self._awaited().__await__()
 
     async def _awaited(self) -> Output:
-        result = await self._engine.watcher.watch(self.id, self._ended)
+        watcher = self._engine.watcher
+        result = await watcher.watch(self.id, self._ended, at_end=True)
         return self._output_of(result)
 
-    def _ended(self, head: RunHead | None) -> Result | None:
+    def _ended(self, position: RunPosition | None) -> Result | None:
         """Return how the run ended, by the same way as for a caller that waits in a thread; None while it goes on."""
         from openagents_json.engine.errors import WaitTimeout
 
-        if head is not None and head.status not in CLOSED_RUN:
+        if position is not None and position.status not in CLOSED_RUN:
             return None
         try:
             return self._engine.wait(self.id, timeout=0)
@@ -157,10 +162,10 @@ class RunHandle(str, Generic[Output]):
     def _events_after(self, after: int) -> Any:
         """Return what looks for events after a version: a page, an empty one at the end, else None."""
 
-        def look(head: RunHead | None) -> list[HistoryEvent] | None:
-            if self._is_over(self._there(head), after):
+        def look(position: RunPosition | None) -> list[HistoryEvent] | None:
+            if self._is_over(self._there(position), after):
                 return []
-            if head is not None and head.version <= after:
+            if position is not None and position.version <= after:
                 return None
             return self._engine.watch(self.id, after=after, block_ms=1) or None
 
@@ -183,9 +188,9 @@ class RunHandle(str, Generic[Output]):
         """
         ended_at: float | None = None
 
-        def look(head: RunHead | None) -> list[Emitted] | None:
+        def look(position: RunPosition | None) -> list[Emitted] | None:
             nonlocal ended_at
-            over = self._there(head).status in CLOSED_RUN
+            over = self._there(position).status in CLOSED_RUN
             shown = self._engine.emitted(self.id, after=after, block_ms=0)
             if shown:
                 return shown
@@ -199,22 +204,18 @@ class RunHandle(str, Generic[Output]):
 
     # -- what both share ---------------------------------------------------------------------------------
 
-    def _head(self) -> RunHead:
-        return self._there(self._engine.core.store.heads([self.id])[0])
+    def _position(self) -> RunPosition:
+        return self._there(self._engine.core.store.positions([self.id])[0])
 
-    def _there(self, head: RunHead | None) -> RunHead:
-        if head is None:
+    def _there(self, position: RunPosition | None) -> RunPosition:
+        if position is None:
             raise RunNotFound(self.id)
-        return head
+        return position
 
     @staticmethod
-    def _is_over(head: RunHead, after: int) -> bool:
-        return head.status in CLOSED_RUN and head.version <= after
+    def _is_over(position: RunPosition, after: int) -> bool:
+        return position.status in CLOSED_RUN and position.version <= after
 
     def _output_of(self, result: Result) -> Output:
-        if result.ok:
-            output: Output = typed_output(self.id, result.output, self._model)
-            return output
-        cause = None if result.error is None else StepFailedError(result.error)
-        kind = RunFailedError if result.status == "failed" else RunCancelledError
-        raise kind(self.id, result.error) from cause
+        output: Output = output_of(result, self._model)
+        return output

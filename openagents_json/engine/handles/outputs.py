@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from openagents_json.engine.errors import OutputMismatch
+from openagents_json.engine.answers.runs import Result
+from openagents_json.engine.errors import (
+    OutputMismatch,
+    RunCancelledError,
+    RunFailedError,
+    StepFailedError,
+)
+
+
+def output_of(result: Result, model: Any) -> Any:
+    """Return the output of a run that has ended, as the model.
+
+    Raises RunFailedError, RunCancelledError and OutputMismatch.
+    """
+    if result.ok:
+        return typed_output(result.id, result.output, model)
+    cause = None if result.error is None else StepFailedError(result.error)
+    kind = RunFailedError if result.status == "failed" else RunCancelledError
+    raise kind(result.id, result.error) from cause
 
 
 def typed_output(run: str, output: Any, model: Any) -> Any:

@@ -86,9 +86,19 @@ def backtest(
         world.rehearse(life, command_of(session, fix, "backtest"))
     except cmd.Rejected as error:
         verdict = DIVERGING if error.code == "does_not_fit" else UNPROVEN
-        return Verdict(session.run, session.version, verdict, error.reason)
+        return Verdict(
+            run=session.run,
+            version=session.version,
+            verdict=verdict,
+            reason=error.reason,
+        )
     except (InvalidInputs, CannotEdit, Stuck) as error:
-        return Verdict(session.run, session.version, UNPROVEN, str(error))
+        return Verdict(
+            run=session.run,
+            version=session.version,
+            verdict=UNPROVEN,
+            reason=str(error),
+        )
     except Unproven as error:
         return _unproven(session, life, world, error)
     return _verdict(session, life, world)
@@ -100,7 +110,13 @@ def _unproven(
     reason = error.reason
     if error.step:
         reason = f"step {error.step}: {reason}; --mock '{error.step}=JSON' says what it returns"
-    verdict = Verdict(session.run, session.version, UNPROVEN, reason, error.step)
+    verdict = Verdict(
+        run=session.run,
+        version=session.version,
+        verdict=UNPROVEN,
+        reason=reason,
+        step=error.step,
+    )
     return _with_steps(verdict, life, world)
 
 
@@ -108,7 +124,13 @@ def _verdict(session: Session, life: SimulatedRun, world: Rehearsal) -> Verdict:
     if life.state.status == st.COMPLETED:
         step, reason = divergence(session.state, life.state, life.plan)
         kind = DIVERGING if reason else FIXED
-        verdict = Verdict(session.run, session.version, kind, reason, step)
+        verdict = Verdict(
+            run=session.run,
+            version=session.version,
+            verdict=kind,
+            reason=reason,
+            step=step,
+        )
     else:
         verdict = _failing(session, life.state)
     return _with_steps(verdict, life, world)
@@ -116,7 +138,8 @@ def _verdict(session: Session, life: SimulatedRun, world: Rehearsal) -> Verdict:
 
 def _failing(session: Session, state: st.RunState) -> Verdict:
     """Say how a run fails again, with the fingerprint by which such failures are found on the log."""
-    error, step = state.error or {}, state.failed_step
+    error = state.error or {}
+    step = state.failed_step
     kind = str(error.get("type") or "unknown")
     message = str(error.get("message") or "")[:500]
     reason = f"step {step}: {kind}: {message}" if step else f"{kind}: {message}"
@@ -124,13 +147,13 @@ def _failing(session: Session, state: st.RunState) -> Verdict:
     if session.key is not None and quotes(error):  # on the log it would be ciphertext
         stored = {**error, "message": ENCRYPTED}
     return Verdict(
-        session.run,
-        session.version,
-        FAILING,
-        reason,
-        step or "",
-        {"type": kind, "message": message},
-        fingerprint(state.workflow, step, stored),
+        run=session.run,
+        version=session.version,
+        verdict=FAILING,
+        reason=reason,
+        step=step or "",
+        error={"type": kind, "message": message},
+        fingerprint=fingerprint(state.workflow, step, stored),
     )
 
 

@@ -6,7 +6,7 @@ either on the report, or seen in the history of the run that it was for. Several
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,12 +14,12 @@ from openagents_json.engine.archive.shredding import Shredded
 from openagents_json.engine.healing.report import HealReport
 from openagents_json.engine.healing.report_backtest import ReportBacktest, Tell
 from openagents_json.engine.healing.report_store import ReportStore
-from openagents_json.engine.healing.waves import Waves
+from openagents_json.engine.healing.waves import WaveLimits, Waves
 from openagents_json.engine.healing.wishes import HealWish, SandboxWish
 from openagents_json.engine.services import FILES_SECONDS, Services
 
 if TYPE_CHECKING:
-    from openagents_json.engine.inspection.values import Result
+    from openagents_json.engine.answers.runs import Result
 
 
 _USUAL_SANDBOX: Final = SandboxWish()
@@ -92,28 +92,26 @@ class Healing:
         heal: str,
         *,
         wave_seconds: float = 600.0,
+        idle_seconds: float | None = 60.0,
         force: bool = False,
         tell: Tell = _quiet,
     ) -> HealReport:
         """Heal in waves until all is done or the stop condition holds; one that has stopped goes on with `force`.
 
-        Raises HealNotFound, WaveUnfinished when runs do not end within `wave_seconds`, RunSealed for a run whose key is
+        Raises HealNotFound, WaveUnfinished when runs do not end within `wave_seconds`, NobodyWorks when no worker that
+        could go on has been there for `idle_seconds` (None: that is waited for, too), RunSealed for a run whose key is
         not here, and InvalidHeal when the backtest is not complete.
         """
-        return self._waves.go_on(
-            heal, wave_seconds=wave_seconds, force=force, tell=tell
-        )
+        limits = WaveLimits(wave_seconds, idle_seconds)
+        return self._waves.go_on(heal, limits=limits, force=force, tell=tell)
 
 
 def as_json(report: HealReport) -> dict[str, Any]:
     """Return a report as JSON."""
-    members: Mapping[str, Any] = {
-        field.name: getattr(report, field.name)
-        for field in fields(report)
-        if field.name != "verdicts"
-    }
-    wish = {name: value for name, value in report.wish.items() if name != "order"}
-    order: Sequence[str] = report.wish.get("order", ())
+    members = {field.name: getattr(report, field.name) for field in fields(report)}
+    del members["verdicts"]
+    wish = dict(report.wish)
+    order: Sequence[str] = wish.pop("order", ())
     tested = [run for run in order if run in report.verdicts]
     return {
         **members,

@@ -118,23 +118,26 @@ class HealReport:
 def fold(report: HealReport, recorded: Iterable[Recorded]) -> HealReport:
     """Return the report after more of its events; those that are known already change nothing."""
     for item in recorded:
-        if item.version != report.version + 1:
-            continue
-        change = _CHANGES.get(item.type)  # None of a newer version
-        changed = change(report, item.data) if change else report
-        report = replace(
-            changed,
-            version=item.version,
-            unread=report.unread or "unread" in item.data,
-        )
+        if item.version == report.version + 1:
+            report = _after(report, item)
     return report
+
+
+def _after(report: HealReport, item: Recorded) -> HealReport:
+    """Return a report after one more event; one of a newer version changes nothing that is looked at here."""
+    unread = report.unread or "unread" in item.data
+    change = _CHANGES.get(item.type)
+    if change is not None:
+        report = change(report, item.data)
+    return replace(report, version=item.version, unread=unread)
 
 
 Data = Mapping[str, Any]
 
 
 def _started(report: HealReport, data: Data) -> HealReport:
-    wish = {name: value for name, value in data.items() if name != "unread"}
+    wish = dict(data)
+    wish.pop("unread", None)
     return replace(report, wish=wish)
 
 
@@ -144,9 +147,8 @@ def _selected(report: HealReport, data: Data) -> HealReport:
 
 
 def _backtested(report: HealReport, data: Data) -> HealReport:
-    members = {
-        field.name: data[field.name] for field in fields(Verdict) if field.name in data
-    }
+    names = {field.name for field in fields(Verdict)}
+    members = {name: data[name] for name in names & data.keys()}
     verdicts = report.verdicts.set(data["run"], Verdict(**members))
     return replace(report, verdicts=verdicts)
 
@@ -208,7 +210,10 @@ def next_of(report: HealReport) -> tuple[str, tuple[str, ...]]:
         return CLOSE, ()
     # Failures that somebody has gone on in spite of do not stop the heal once more.
     failed = report.ended["failed"] - report.forgiven
-    if failed and reached(report.wish["stop"], failed, len(report.healed)):
+    has_too_many_failures = failed and reached(
+        report.wish["stop"], failed, len(report.healed)
+    )
+    if has_too_many_failures:
         return STOP, ()
     return BEGIN_WAVE, tuple(report.left[: sizes[len(report.waves)]])
 

@@ -144,7 +144,7 @@ class ReportBacktest:
         try:
             session = self._core.sessions.load(run)
         except RunUnreadable as error:  # it is left alone, and the others are healed
-            return Verdict(run, 0, UNPROVEN, str(error))
+            return Verdict(run=run, version=0, verdict=UNPROVEN, reason=str(error))
         now_ms = self._core.clock.now_ms()
         return backtest(session, fix, sandbox, now_ms=now_ms, limit_ms=limit_ms)
 

@@ -102,7 +102,7 @@ class ReportStore:
             changed = True
         self._values.destroy(heal)
         files = rewritten(self._core, wait_seconds)
-        return Shredded(heal, changed, files.state, files.why)
+        return Shredded(run=heal, changed=changed, log=files.state, why=files.why)
 
     def _is_hidden(self, heal: str) -> bool:
         """Tell whether a report has its values as ciphertext."""
@@ -113,11 +113,13 @@ class ReportStore:
 
         Raises RunSealed and InvalidHeal.
         """
-        if report.closed or not (report.unread or report.redacted):
+        is_finished = report.closed or not (report.unread or report.redacted)
+        if is_finished:
             return
         if report.redacted or self._values.key(report.id) is None:
             raise InvalidHeal(
-                f"the values of {report.id} were erased, so nobody can go on with it; begin another one"
+                f"the values of {report.id} were erased, so nobody can go on with it",
+                remedy="begin another one",
             )
 
     def fix_of(self, report: HealReport) -> Fix:

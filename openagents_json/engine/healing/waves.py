@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eventstore.event import Event
@@ -10,6 +11,7 @@ from executor.errors import PayloadRefused, RunNotFound, RunSealed
 from openagents_json.engine.errors import InvalidHeal, WaitTimeout, WaveUnfinished
 from openagents_json.engine.healing import report as hr
 from openagents_json.engine.healing.backtest import command_of
+from openagents_json.engine.healing.idleness import IdleWatch
 from openagents_json.engine.healing.report import HealReport, next_of
 from openagents_json.engine.healing.report_store import ReportStore
 from openagents_json.engine.services import Services
@@ -20,9 +22,18 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.errors import CannotEdit, InvalidInputs
 
 if TYPE_CHECKING:
-    from openagents_json.engine.inspection.values import Result
+    from openagents_json.engine.answers.runs import Result
 
 SHORTEST_WAIT_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class WaveLimits:
+    """How long is waited for the runs of a wave, and how long of it while nobody works; None: all the time."""
+
+    wave_seconds: float
+    idle_seconds: float | None
+
 
 _NOT_HEALED = (cmd.Rejected, InvalidInputs, CannotEdit, PayloadRefused, RunUnreadable)
 """Why a run is left alone; the others of its wave are healed."""
@@ -43,13 +54,13 @@ class Waves:
         self,
         heal: str,
         *,
-        wave_seconds: float,
+        limits: WaveLimits,
         force: bool,
         tell: Callable[[str], None],
     ) -> HealReport:
         """Do what comes next until nothing does.
 
-        Raises HealNotFound, WaveUnfinished, RunSealed and InvalidHeal.
+        Raises HealNotFound, WaveUnfinished, NobodyWorks, RunSealed and InvalidHeal.
         """
         report = self._reports.report(heal)
         self._reports.require_values(report)
@@ -57,7 +68,7 @@ class Waves:
             report = self._reports.append(report, [Event("HealResumed", {})])
         while True:
             action, runs = next_of(report)
-            event = self._event_of(report, action, runs, wave_seconds)
+            event = self._event_of(report, action, runs, limits)
             if event is None:
                 return report
             report = self._reports.append(report, [event])
@@ -65,13 +76,14 @@ class Waves:
                 tell(f"wave {event.data['number']}: {len(runs)} runs")
 
     def _event_of(
-        self, report: HealReport, action: str, runs: Sequence[str], wave_seconds: float
+        self, report: HealReport, action: str, runs: Sequence[str], limits: WaveLimits
     ) -> Event | None:
         """Do what comes next, and say what happened; None when nothing comes next."""
         match action:
             case hr.BACKTEST:
                 raise InvalidHeal(
-                    f"the backtest of {report.id} is not complete; go on with that first"
+                    f"the backtest of {report.id} is not complete",
+                    remedy="go on with that first",
                 )
             case hr.BEGIN_WAVE:
                 number = len(report.waves) + 1
@@ -79,9 +91,10 @@ class Waves:
             case hr.HEAL:
                 return self.heal_run(report, runs[0])
             case hr.AWAIT:
-                return self._awaited(report, runs, wave_seconds)
+                return self._awaited(report, runs, limits)
             case hr.STOP:
-                failed, healed = report.ended["failed"], len(report.healed)
+                failed = report.ended["failed"]
+                healed = len(report.healed)
                 why = f"{failed} of {healed} healed runs have failed again"
                 return Event("HealStopped", {"why": why})
             case hr.CLOSE:
@@ -130,37 +143,66 @@ class Waves:
         """Return the version at which this heal opened a run again, None if it did not."""
         [later] = self._core.store.read([(run, report.verdicts[run].version)])
         for event in later:
-            if event.type == ev.RunReopened.__name__ and event.cause == report.id:
+            is_of_this_heal = (
+                event.type == ev.RunReopened.__name__ and event.cause == report.id
+            )
+            if is_of_this_heal:
                 return event.version
         return None
 
     def _awaited(
-        self, report: HealReport, runs: Sequence[str], seconds: float
+        self, report: HealReport, runs: Sequence[str], limits: WaveLimits
     ) -> Event:
         """Wait until the runs of a wave have ended, and count how they did.
 
-        Raises WaveUnfinished.
+        Raises WaveUnfinished and NobodyWorks.
         """
-        clock = self._core.clock
-        deadline_ms = clock.steady_ms() + seconds * 1000
+        seconds = limits.wave_seconds
+        deadline_ms = self._core.clock.steady_ms() + seconds * 1000
+        number = report.waves[-1].number
+        idle = IdleWatch(
+            services=self._services,
+            heal=report.id,
+            wave=number,
+            limit_seconds=limits.idle_seconds,
+        )
         counts: dict[str, int] = dict.fromkeys(ENDS, 0)
         unfinished = []
         for run in runs:
-            left_seconds = (deadline_ms - clock.steady_ms()) / 1000
             # Behind the deadline the others are still asked, without waiting: they may have ended long ago.
             try:
-                result = self._wait(run, timeout=max(SHORTEST_WAIT_S, left_seconds))
-                counts[result.status] += 1
+                counts[self._end_of(run, deadline_ms, idle).status] += 1
             except WaitTimeout:
                 unfinished.append(run)
             except RunNotFound:
                 counts[self._left_as(run)] += 1
-        number = report.waves[-1].number
         if unfinished:
-            raise WaveUnfinished(report.id, number, tuple(unfinished), seconds)
+            raise WaveUnfinished(
+                heal=report.id,
+                wave=number,
+                open_runs=tuple(unfinished),
+                seconds=seconds,
+            )
         return Event("WaveClosed", {"number": number, **counts})
+
+    def _end_of(self, run: str, deadline_ms: float, idle: IdleWatch) -> Result:
+        """Wait for the end of a run, and look now and then whether somebody works on it.
+
+        Raises WaitTimeout behind the deadline, NobodyWorks and RunNotFound.
+        """
+        while True:
+            left_seconds = (deadline_ms - self._core.clock.steady_ms()) / 1000
+            wait_seconds = max(SHORTEST_WAIT_S, idle.slice_of(left_seconds))
+            try:
+                return self._wait(run, timeout=wait_seconds)
+            except WaitTimeout:
+                if wait_seconds >= left_seconds:
+                    raise
+                idle.look(run)
 
     def _left_as(self, run: str) -> str:
         """Return how a run ended that has left the store; nobody knows whether one that was deleted completed."""
         archived: Any = next(iter(self._services.views.views.get("archive", run)), None)
-        return str(archived["status"]) if archived else "cancelled"
+        if archived:
+            return str(archived["status"])
+        return "cancelled"

@@ -29,4 +29,6 @@ def run_beginning_with(beginning: str, views: Views) -> str:
     if len(matching) > 1:
         shown = tuple(matching[:CANDIDATES])
         raise AmbiguousRun(beginning, shown, len(matching) - len(shown))
-    return matching[0] if matching else beginning
+    if matching:
+        return matching[0]
+    return beginning

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from eventstore.event import Recorded
 from executor.runs.repository import Session
-from openagents_json.engine.inspection.queries import Queries, RunRow
+from openagents_json.engine.answers.lists import RunRow
+from openagents_json.engine.inspection.overview import build_changes
+from openagents_json.engine.inspection.queries import Queries
 from openagents_json.engine.inspection.replay import Replays
 from openagents_json.engine.inspection.replay_savings import Replayed
 from openagents_json.engine.inspection.waits import waits_of
@@ -18,6 +19,7 @@ from openagents_json.workflow.core import event_traits
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.event_types import names_by_attempt
+from openagents_json.workflow.history.builds import BuildChange
 from openagents_json.workflow.history.diff import Comparison, Divergence, changes_of
 from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
@@ -53,6 +55,7 @@ class Attempt:
     ended_ms: int | None
     end: str
     error: Mapping[str, Json] | None = None
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +81,18 @@ class Explanation:
     replayed: Replayed | None = None
     reopened: str = ""
     imported: str = ""
+    builds: tuple[BuildChange, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Say it for people."""
         yield f"run {self.run} of {self.workflow} {self.version} is {self.status}"
         if self.error is not None:
             where = f"step {self.step} failed" if self.step else "it failed"
-            yield f"{where}: {self.error.get('type')}: {self.error.get('message')}"
+            yield f"{where}: {_shown(self.error)}"
         elif self.reason:
             yield f"because: {self.reason}"
-        for attempt in self.attempts:
-            yield f"  {_attempt_line(attempt)}"
-        if self.attempts:
-            yield from _trace_lines(self.attempts[-1])
+        yield from _attempt_lines(self.attempts)
+        yield from [change.sentence() for change in self.builds[:SHOWN]]
         for path, wait in self.waits.items():
             yield f"step {path} {wait}"
         yield from filter(None, (self.reopened, self.imported))
@@ -101,33 +103,44 @@ class Explanation:
             yield from _differences(self.comparison)
 
 
+def _shown(error: Mapping[str, Json]) -> str:
+    return f"{error.get('type')}: {error.get('message')}"
+
+
+def _attempt_lines(attempts: Sequence[Attempt]) -> Iterator[str]:
+    """Return all attempts, and where the last one failed; those before it mostly failed in the same place."""
+    error: Mapping[str, Json] = {}
+    for attempt in attempts:
+        error = attempt.error or {}
+        yield f"  {_attempt_line(attempt)}"
+    trace = str(error.get("traceback") or "")
+    yield from [f"    {frame}" for frame in trace.splitlines()]
+
+
 def _attempt_line(attempt: Attempt) -> str:
     line = f"attempt {attempt.number} at {attempt.worker} {attempt.end}"
     if attempt.ended_ms is not None:
         line += f" after {attempt.ended_ms - attempt.started_ms} ms"
     if attempt.error:
-        line += f": {attempt.error.get('type')}: {attempt.error.get('message')}"
+        line += f": {_shown(attempt.error)}"
     return line
 
 
-def _trace_lines(attempt: Attempt) -> Iterator[str]:
-    """Return where the last attempt failed; those before it mostly failed in the same place."""
-    trace = (attempt.error or {}).get("traceback")
-    for frame in str(trace or "").splitlines():
-        yield f"    {frame}"
-
-
 def _differences(comparison: Comparison) -> Iterator[str]:
+    for build in comparison.builds[:SHOWN]:
+        here, there = ", ".join(build.one), ", ".join(build.other)
+        yield f"  component {build.component} ran build {here} here, {there} there"
     for change in comparison.inputs[:SHOWN]:
         yield f"  input {change.path}: {change.one!r} here, {change.other!r} there"
-    returned_otherwise = (
-        step
-        for step in comparison.steps
-        if step.one == step.other == st.COMPLETED and step.output
-    )
-    for step in islice(returned_otherwise, SHOWN):
+    both_completed = (st.COMPLETED, st.COMPLETED)
+    returned = [
+        step for step in comparison.steps if (step.one, step.other) == both_completed
+    ]
+    returned_otherwise = [step for step in returned if step.output]
+    for step in returned_otherwise[:SHOWN]:
         change = step.output[0]
-        yield f"  step {step.step} returned {change.one!r} here, {change.other!r} there ({change.path or 'all of it'})"
+        where = change.path or "all of it"
+        yield f"  step {step.step} returned {change.one!r} here, {change.other!r} there ({where})"
     if comparison.first is not None:
         yield f"  {_parting(comparison.first)}"
 
@@ -149,6 +162,7 @@ def explain(run: str, replays: Replays, reads: Queries) -> Explanation:
     state = session.state
     at = str((state.error or {}).get("at") or state.failed_step or "")
     step = state.steps.get(at)
+    waits = waits_of(session, recorded, replays.core.directory)
     reference = _nearest(session, replays, reads) if state.status == st.FAILED else ""
     return Explanation(
         run=run,
@@ -160,14 +174,12 @@ def explain(run: str, replays: Replays, reads: Queries) -> Explanation:
         error=state.error,
         inputs=step.inputs if step else None,
         attempts=tuple(_attempts(recorded, at)) if at else (),
-        waits={
-            wait.step: wait.sentence()
-            for wait in waits_of(session, recorded, replays.core.directory)
-        },
+        waits={wait.step: wait.sentence() for wait in waits},
         reference=reference,
         comparison=replays.diff(run, reference) if reference else None,
         replayed=replays.replayed(run),
         reopened=_reopened(recorded),
+        builds=build_changes(session, recorded),
         imported=_imported(recorded),
     )
 
@@ -206,19 +218,19 @@ def _reopened(recorded: Sequence[Recorded]) -> str:
 def _nearest(session: Session, replays: Replays, reads: Queries) -> str:
     """Find the completed run of the workflow whose inputs differ least, of the same version if there is one."""
     chosen = RunFilter(status=(st.COMPLETED,), workflow=(session.state.workflow,))
-    rows = [
-        row
-        for row in reads.runs(chosen, limit=LOOKED_AT).items
-        if row.id != session.run and not row.redacted
+    readable = [
+        row for row in reads.runs(chosen, limit=LOOKED_AT).items if not row.redacted
     ]
-    histories = replays.core.store.read([(row.id, 0) for row in rows])
-    there = [
-        (row, recorded[0])
-        for row, recorded in zip(rows, histories, strict=True)
-        if recorded  # it may have left meanwhile
-    ]
+    others = [row for row in readable if row.id != session.run]
+    histories = replays.core.store.read([(row.id, 0) for row in others])
+    rows: list[RunRow] = []
+    recorded: list[Recorded] = []
+    for row, history in zip(others, histories, strict=True):
+        if history:  # it may have left meanwhile
+            rows.append(row)
+            recorded.append(history[0])
     try:
-        firsts = replays.core.sessions.payloads.decode([first for _, first in there])
+        firsts = replays.core.sessions.payloads.decode(recorded)
     except RunUnreadable:  # one of them: it is damaged, or not for this process to read
         return ""
     state = session.state
@@ -229,7 +241,7 @@ def _nearest(session: Session, replays: Replays, reads: Queries) -> str:
         differing = sum(1 for _ in changes_of(state.inputs, inputs))
         return row.version != state.version, differing
 
-    candidates = zip([row for row, _ in there], firsts, strict=True)
+    candidates = zip(rows, firsts, strict=True)
     nearest = min(candidates, key=distance, default=None)
     return nearest[0].id if nearest else ""
 
@@ -252,10 +264,11 @@ def _attempts(recorded: Sequence[Recorded], step: str) -> list[Attempt]:
 
 def _attempt(start: Recorded, end: Recorded | None) -> Attempt:
     number, worker = start.data["attempt"], start.data["worker"]
+    build = str(start.data.get("build") or "")
     if end is None:
-        return Attempt(number, worker, start.time_ms, None, "is under way")
+        return Attempt(number, worker, start.time_ms, None, "is under way", build=build)
     how = _ENDS[end.type]
     error, reason = end.data.get("error"), end.data.get("reason")
     if reason and "error" in end.data:
         how += f", the last because of {reason}"
-    return Attempt(number, worker, start.time_ms, end.time_ms, how, error)
+    return Attempt(number, worker, start.time_ms, end.time_ms, how, error, build)

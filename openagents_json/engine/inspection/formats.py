@@ -14,24 +14,9 @@ from openagents_json.workflow.core.event_traits import Attempt
 from openagents_json.workflow.core.event_types import (
     AFTERWARDS,
     CLOSED_AS,
-    names_by_attempt,
+    ENDED_AS,
     names_with,
 )
-
-_ENDS: Final = names_by_attempt(
-    {
-        Attempt.COMPLETED: "completed",
-        Attempt.FAILED: "failed",
-        Attempt.TIMED_OUT: "timed out",
-        Attempt.LOST: "lost",
-        Attempt.GIVEN_BACK: "given back",
-        Attempt.CANCELLED: "cancelled",
-        Attempt.OVERRIDDEN: "overridden",
-        Attempt.BEGUN: None,
-        Attempt.LATE: None,
-    }
-)
-"""The name of an event that ends an attempt -> what its span says of that."""
 
 _FAILED: Final = names_with(
     lambda traits: traits.attempt in (Attempt.FAILED, Attempt.TIMED_OUT, Attempt.LOST)
@@ -44,7 +29,8 @@ _INTERNAL, _CLIENT, _CONSUMER = 1, 3, 5
 def cloud_event(item: Recorded, source: str) -> dict[str, Json]:
     """Return a stored event as a CloudEvent 1.0 in JSON; `source` names the store."""
     data: Mapping[str, Any] = item.data if isinstance(item.data, Mapping) else {}
-    step, written = data.get("step"), origin(item)
+    step = data.get("step")
+    written = origin(item)
     event: dict[str, Json] = {
         "specversion": "1.0",
         "id": f"{item.stream}/{item.version}",
@@ -91,7 +77,14 @@ def _run_span(run: str, history: Sequence[Recorded]) -> dict[str, Json]:
     begin = _begin(history)
     last = _end(history)
     name = f"workflow {begin.get('workflow', '')}"
-    span = _span(run, "", name, _INTERNAL, history[0].time_ms, last.time_ms)
+    span = _span(
+        run=run,
+        part="",
+        name=name,
+        kind=_INTERNAL,
+        start_ms=history[0].time_ms,
+        end_ms=last.time_ms,
+    )
     span["attributes"] = _attributes(_run_attributes(run, history, begin, last))
     failed = last.type == ev.RunFailed.__name__
     completed = last.type == ev.RunCompleted.__name__
@@ -162,8 +155,16 @@ def _children(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
 
 
 def _child(start: Recorded, end_ms: int, status: str) -> dict[str, Json]:
-    run, data = start.stream, start.data
-    span = _span(run, "", f"step {data['step']}", _CLIENT, start.time_ms, end_ms)
+    run = start.stream
+    data = start.data
+    span = _span(
+        run=run,
+        part="",
+        name=f"step {data['step']}",
+        kind=_CLIENT,
+        start_ms=start.time_ms,
+        end_ms=end_ms,
+    )
     span |= {
         "spanId": _span_of_child(str(data["child"])),
         "parentSpanId": _hex(f"{run}/", 16),
@@ -191,21 +192,22 @@ def _attempts(history: Iterable[Recorded]) -> Iterable[dict[str, Json]]:
         )
         if item.type == ev.StepStarted.__name__:
             begun[step] = item
-        elif item.type in _ENDS and step in begun:
+        elif item.type in ENDED_AS and step in begun:
             yield _attempt(begun.pop(step), item.time_ms, item)
     for start in begun.values():
         yield _attempt(start, latest, None)
 
 
 def _attempt(start: Recorded, end_ms: int, end: Recorded | None) -> dict[str, Json]:
-    data, run = start.data, start.stream
+    data = start.data
+    run = start.stream
     span = _span(
-        run,
-        f"{data['step']}/{data['attempt']}",
-        f"step {data['step']}",
-        _CONSUMER,
-        start.time_ms,
-        end_ms,
+        run=run,
+        part=f"{data['step']}/{data['attempt']}",
+        name=f"step {data['step']}",
+        kind=_CONSUMER,
+        start_ms=start.time_ms,
+        end_ms=end_ms,
     )
     span["parentSpanId"] = _hex(f"{run}/", 16)
     span["attributes"] = _attributes(
@@ -214,7 +216,7 @@ def _attempt(start: Recorded, end_ms: int, end: Recorded | None) -> dict[str, Js
             "openagents.step": data["step"],
             "openagents.attempt": data["attempt"],
             "openagents.worker": data["worker"],
-            "openagents.end": _ENDS[end.type] if end else "under way",
+            "openagents.end": ENDED_AS[end.type] if end else "under way",
         }
     )
     failed = end is not None and end.type in _FAILED
@@ -285,11 +287,9 @@ def _attributes(values: Mapping[str, Any]) -> list[Json]:
 def _value(value: Any) -> dict[str, Json]:
     if isinstance(value, bool):
         return {"boolValue": value}
-    return (
-        {"intValue": str(value)}
-        if isinstance(value, int)
-        else {"stringValue": str(value)}
-    )
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    return {"stringValue": str(value)}
 
 
 def _hex(text: str, length: int) -> str:

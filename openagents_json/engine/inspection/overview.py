@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from eventstore.event import Recorded
 from executor.runs.repository import Session
-from openagents_json.engine.inspection.replay import Replays
-from openagents_json.engine.inspection.values import RunInfo, run_info
-from openagents_json.engine.inspection.waits import StepWait, waits_of
+from openagents_json.engine.answers.steps import NOT_BEGUN, Overview, StepRow
+from openagents_json.engine.inspection.replay import Replays, component_of
+from openagents_json.engine.inspection.values import run_info
+from openagents_json.engine.inspection.waits import waits_of
+from openagents_json.engine.usage.sums import shown, used_by_step
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import order_key
 from openagents_json.workflow.core.event_traits import RESOLVES_STEP
-from openagents_json.workflow.core.event_types import names_with
+from openagents_json.workflow.core.event_types import from_data, names_with
+from openagents_json.workflow.history.builds import BuildChange, changes_of_build
 
 _SCHEDULES: Final = frozenset(
     {ev.StepScheduled.__name__, ev.CompensationScheduled.__name__}
@@ -27,41 +30,6 @@ _ENDS: Final = names_with(lambda traits: traits.attempt in RESOLVES_STEP) | {
 _CLOSES: Final = frozenset(
     {ev.RunCompleted.__name__, ev.RunFailed.__name__, ev.RunCancelled.__name__}
 )
-
-NOT_BEGUN: Final = "not begun"
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """One step: when it began and ended (None where it did not), and how many attempts it has had.
-
-    `total` and `counts` are those of the items or iterations that it holds; a `total` of -1 is unknown.
-    """
-
-    path: str
-    kind: str
-    status: str
-    attempts: int = 0
-    began_ms: int | None = None
-    ended_ms: int | None = None
-    error: Mapping[str, Any] | None = None
-    reason: str = ""
-    total: int = 0
-    counts: Mapping[str, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """A run, its steps in document order, those that have not begun too, and what it waits for."""
-
-    info: RunInfo
-    workflow_version: str
-    failed_step: str
-    ended_ms: int | None
-    now_ms: int
-    steps: tuple[StepRow, ...]
-    waits: tuple[StepWait, ...]
-    has_worker: bool
 
 
 @dataclass(slots=True)
@@ -88,10 +56,23 @@ def overview(run: str, replays: Replays) -> Overview:
         failed_step=str((state.error or {}).get("at") or state.failed_step or ""),
         ended_ms=_ended_ms(recorded) if state.closed else None,
         now_ms=core.store.now_ms(),
-        steps=_rows(session, recorded),
+        steps=step_rows(session, recorded),
         waits=() if state.closed else waits_of(session, recorded, core.directory),
         has_worker=state.closed or bool(core.directory.workers()),
+        builds=build_changes(session, recorded),
     )
+
+
+def build_changes(
+    session: Session, recorded: Sequence[Recorded]
+) -> tuple[BuildChange, ...]:
+    """Return where the build of a component changes in a run."""
+    begun = [
+        from_data(item.type, item.data)
+        for item in recorded
+        if item.type == ev.StepStarted.__name__
+    ]
+    return tuple(changes_of_build(begun, component_of(session.plan)))
 
 
 def _ended_ms(recorded: Sequence[Recorded]) -> int:
@@ -100,10 +81,13 @@ def _ended_ms(recorded: Sequence[Recorded]) -> int:
     return next(ends, recorded[-1].time_ms)
 
 
-def _rows(session: Session, recorded: Sequence[Recorded]) -> tuple[StepRow, ...]:
-    spans = _spans(recorded)
+def step_rows(session: Session, recorded: Sequence[Recorded]) -> tuple[StepRow, ...]:
+    """Return the steps of a run in document order, those that have not begun too."""
+    spans, used = _spans(recorded), used_by_step(recorded)
     state, plan = session.state, session.plan
     rows = {path: _row(path, state, spans.get(path)) for path in state.steps}
+    for path in used.keys() & rows.keys():
+        rows[path] = replace(rows[path], usage=shown(used[path]))
     for path in plan.order:
         rows.setdefault(path, StepRow(path, plan.of(path).kind, NOT_BEGUN))
     return tuple(

@@ -3,123 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from eventstore.event import Json, Recorded
+from eventstore.event import Recorded
 from eventstore.passwords import masked
 from eventstore.redis.coordination.members import Directory
 from eventstore.runs import RunStore
-from openagents_json.engine.inspection.beginnings import run_beginning_with
+from eventstore.views import Row
+from openagents_json.engine.answers.lists import (
+    ArchivedRun,
+    ArchivePage,
+    FailureClass,
+    OpenStep,
+    RunPage,
+    RunRow,
+    WorkerRow,
+)
 from projections.projection import Counted
 from projections.reader import Views
 from projections.runs import RUNS, RunFilter
 from projections.search import Query
 from projections.steps import ComponentStatistics, component_statistics
-from projections.verify import Drift
-from projections.workers import merged
+
+if TYPE_CHECKING:
+    from projections.verify import Drift
 
 _AS_OF_PAGE: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """A run as lists show it; times in ms since 1970, None where there is none yet.
-
-    Of one that was `imported`, this is from where, by whom, when, and the hash of the file.
-    """
-
-    id: str
-    workflow: str
-    version: str
-    status: str
-    started_ms: int
-    ended_ms: int | None
-    events: int
-    labels: Mapping[str, str]
-    parent: Mapping[str, Json] | None
-    error: Mapping[str, Json] | None
-    step: str | None
-    fingerprint: str | None
-    reopened: int
-    source: Mapping[str, Json] | None = None
-    held: bool = False
-    redacted: bool = False
-    imported: Mapping[str, Json] | None = None
-
-    @property
-    def took_ms(self) -> int | None:
-        """Return how long the run took."""
-        return None if self.ended_ms is None else self.ended_ms - self.started_ms
-
-
-@dataclass(frozen=True, slots=True)
-class RunPage:
-    """Some runs, newest first; `next` continues behind them, empty when these are the last."""
-
-    items: tuple[RunRow, ...]
-    next: str
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedRun:
-    """An archived run: its row as it was, and where it is; `bytes` is the size of its file."""
-
-    run: RunRow
-    url: str
-    sha256: str
-    bytes: int
-    archived_ms: int
-    archived_by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivePage:
-    """Some archived runs; `next` continues behind them, empty when these are the last."""
-
-    items: tuple[ArchivedRun, ...]
-    next: str
-
-
-@dataclass(frozen=True, slots=True)
-class OpenStep:
-    """A step under way: what it waits for since when."""
-
-    run: str
-    workflow: str
-    step: str
-    status: str
-    since_ms: int
-    attempt: int
-    worker: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailureClass:
-    """Failures with the same fingerprint: how often ever, how many runs are failed so now, the first and the last."""
-
-    fingerprint: str
-    workflow: str
-    step: str | None
-    type: str
-    message: str
-    count: int
-    now: int
-    first_run: str
-    first_ms: int
-    last_run: str
-    last_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
-    """A worker process: what it has done with attempts, and whether it is alive."""
-
-    worker: str
-    alive: bool
-    counts: Mapping[str, int] = field(default_factory=dict)
-    first_ms: int = 0
-    last_ms: int = 0
 
 
 class Queries:
@@ -174,6 +84,8 @@ class Queries:
 
         Raises ViewBehind and AmbiguousRun.
         """
+        from openagents_json.engine.inspection.beginnings import run_beginning_with
+
         return run_beginning_with(beginning, self.views)
 
     def count(self, chosen: RunFilter | None = None, *, stale: bool = False) -> int:
@@ -243,27 +155,18 @@ class Queries:
 
     def steps(
         self, *, status: str = "", worker: str = "", stale: bool = False
-    ) -> Iterator[OpenStep]:
+    ) -> list[OpenStep]:
         """Return the steps under way in all runs, in no order.
 
         Raises ViewBehind.
         """
-        for run in self.views.documents("steps", stale=stale):
-            for path, step in run.document["steps"].items():
-                by = str(step.get("worker", ""))
-                if status and step["status"] != status:
-                    continue
-                if worker and not by.startswith(worker):
-                    continue
-                yield OpenStep(
-                    run.key,
-                    run.document["workflow"],
-                    path,
-                    step["status"],
-                    step["since_ms"],
-                    step.get("attempt", 0),
-                    by,
-                )
+        # All of them are read at once: whoever sorts them may have closed the store by then.
+        return [
+            step
+            for run in self.views.documents("steps", stale=stale)
+            for step in _open_steps(run)
+            if status in ("", step.status) and step.worker.startswith(worker)
+        ]
 
     def components(self, *, stale: bool = False) -> list[ComponentStatistics]:
         """Return what happened to the attempts of each component.
@@ -277,17 +180,10 @@ class Queries:
 
         Raises ViewBehind.
         """
-        totals: dict[str, dict[str, Any]] = {}
-        for row in self.views.documents("workers", stale=stale):
-            earlier = totals.get(row.key)
-            totals[row.key] = merged(earlier, row.document) if earlier else row.document
-        alive = self._directory.workers()
-        rows = []
-        for name in totals.keys() | alive.keys():
-            counts = dict(totals.get(name, {}))
-            first, last = counts.pop("first_ms", 0), counts.pop("last_ms", 0)
-            rows.append(WorkerRow(name, name in alive, counts, first, last))
-        return sorted(rows, key=lambda row: (row.last_ms, row.worker), reverse=True)
+        from openagents_json.engine.worker_types.rows import worker_rows
+
+        rows = worker_rows(self.views, self._directory, stale=stale)
+        return [WorkerRow(**row) for row in rows]
 
     def failures(self, *, stale: bool = False) -> list[FailureClass]:
         """Return the classes of failures, the latest first.
@@ -315,7 +211,8 @@ class Queries:
         return self.views.verify(name)
 
     def _failure(self, fingerprint: str, totals: Mapping[str, Any]) -> FailureClass:
-        first, last = totals["first"], totals["last"]
+        first = totals["first"]
+        last = totals["last"]
         now = self.views.count(
             "runs", Query(((f"fingerprint={fingerprint}",),)), stale=True
         )
@@ -385,3 +282,16 @@ def _row(run: str, row: Mapping[str, Any]) -> RunRow:
         row.get("redacted", False),
         row.get("imported"),
     )
+
+
+def _open_steps(run: Row) -> Iterator[OpenStep]:
+    for path, step in run.document["steps"].items():
+        yield OpenStep(
+            run.key,
+            run.document["workflow"],
+            path,
+            step["status"],
+            step["since_ms"],
+            step.get("attempt", 0),
+            str(step.get("worker", "")),
+        )

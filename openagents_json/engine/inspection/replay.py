@@ -15,12 +15,13 @@ from eventstore.redis.paging import is_there, pages
 from executor.errors import NoSuchVersion, RunNotFound
 from executor.histories.forking import Fork, fork
 from executor.runs.repository import Session
+from openagents_json.engine.answers.runs import RunInfo
 from openagents_json.engine.inspection.replay_savings import (
     Replayed,
     last_replay,
     replayed,
 )
-from openagents_json.engine.inspection.values import RunInfo, run_info
+from openagents_json.engine.inspection.values import run_info
 from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
@@ -29,6 +30,10 @@ from openagents_json.workflow.core.decide.annotations import refuse_erased
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.history.builds import (
+    ComponentOf,
+    differences_of_build,
+)
 from openagents_json.workflow.history.changed_steps import changed_steps
 from openagents_json.workflow.history.diff import Comparison, compare
 from openagents_json.workflow.types import Json
@@ -141,11 +146,9 @@ class Replays:
         if version is not None and not 1 <= version <= len(recorded):
             raise NoSuchVersion(run, version, len(recorded))
         last = len(recorded) if version is None else version
-        past = [
-            item
-            for item in recorded[:last]
-            if time_ms is None or item.time_ms <= time_ms
-        ]
+        past = list(recorded[:last])
+        if time_ms is not None:
+            past = [item for item in past if item.time_ms <= time_ms]
         if not past:
             raise NoSuchVersion(run, 0, len(recorded))
         erased = any(item.type == ev.RunRedacted.__name__ for item in recorded)
@@ -157,11 +160,15 @@ class Replays:
         Raises RunNotFound.
         """
         mine, theirs = self._events(one), self._events(other)
-        return compare(
-            mine,
-            theirs,
-            (evolve_all(st.initial(), mine), evolve_all(st.initial(), theirs)),
+        ends = (evolve_all(st.initial(), mine), evolve_all(st.initial(), theirs))
+        here, there = (self._component_of(end) for end in ends)
+        return replace(
+            compare(mine, theirs, ends),
+            builds=differences_of_build((mine, here), (theirs, there)),
         )
+
+    def _component_of(self, state: st.RunState) -> ComponentOf:
+        return component_of(self.core.definitions.plan(state.definition))
 
     def replayed(self, run: str) -> Replayed | None:
         """Tell what the last replay of a run did again, why, and what it saved; None when there was none.
@@ -212,6 +219,18 @@ class Replays:
         return Session(run, recorded[-1].version, recorded[-1].commit, state, plan)
 
 
+def component_of(plan: Plan) -> ComponentOf:
+    """Return what names the component of a step; a step that its plan does not have any more goes by its own name."""
+
+    def named(step: str) -> str:
+        try:
+            return plan.of(step).component or step
+        except KeyError:
+            return step
+
+    return named
+
+
 def reopening(
     session: Session, command: cmd.ReopenRun, plan: Plan | None
 ) -> cmd.ReopenRun:
@@ -225,9 +244,12 @@ def reopening(
         raise cmd.Rejected("another_workflow", what, session.state.status)
     if command.inputs is not None or plan is not None:
         check_inputs(goes_by, {**session.state.inputs, **(command.inputs or {})})
+    inputs: Mapping[str, Json] | None = None
+    if command.inputs is not None:
+        inputs = codec.normalise(command.inputs)
+    changed: frozenset[str] = frozenset()
+    if command.replay:
+        changed = changed_steps(session.plan, goes_by)
     return structs.replace(
-        command,
-        inputs=None if command.inputs is None else codec.normalise(command.inputs),
-        migrate=plan is not None,
-        changed=changed_steps(session.plan, goes_by) if command.replay else frozenset(),
+        command, inputs=inputs, migrate=plan is not None, changed=changed
     )

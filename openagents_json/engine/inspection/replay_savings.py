@@ -76,17 +76,22 @@ def replayed(
     steps: dict[str, StepReuse] = {}
     for event in happened[index + 1 :]:
         if isinstance(event, ev.StepResultReused):
-            steps[event.step] = StepReuse(
-                event.step,
-                reused=True,
-                why="component, definition and inputs are the same",
-                saved_ms=durations.get(event.step, 0),
-                saved_tokens=_tokens(before.steps[event.step].output),
-            )
+            saved_ms = durations.get(event.step, 0)
+            steps[event.step] = _used_again(event.step, before, saved_ms)
         elif isinstance(event, ev.StepScheduled) and event.kind not in _CONTAINERS:
             why = _why_again(event, opened, before)
             steps.setdefault(event.step, StepReuse(event.step, reused=False, why=why))
     return Replayed(recorded[index].version, tuple(steps.values()))
+
+
+def _used_again(step: str, before: st.RunState, saved_ms: int) -> StepReuse:
+    return StepReuse(
+        step,
+        reused=True,
+        why="component, definition and inputs are the same",
+        saved_ms=saved_ms,
+        saved_tokens=_tokens(before.steps[step].output),
+    )
 
 
 def last_replay(happened: Sequence[ev.Event]) -> int | None:

@@ -3,92 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventstore.event import Recorded
 from executor.histories.origins import origin, origins
 from executor.runs.repository import LONG, Session
 from openagents_json.components.copies import own_copy
+from openagents_json.engine.answers.runs import HistoryEvent, Result, RunInfo, StepInfo
+from openagents_json.engine.usage.sums import shown
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import order_key
-from openagents_json.workflow.types import Json
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a run ended: `status` is completed, failed or cancelled; `error` has type, message and where it happened."""
-
-    id: str
-    status: str
-    output: Json
-    error: Mapping[str, Json] | None
-
-    @property
-    def ok(self) -> bool:
-        """Tell whether the run completed."""
-        return self.status == "completed"
-
-
-@dataclass(frozen=True, slots=True)
-class StepInfo:
-    """A step as it is now."""
-
-    id: str
-    status: str
-    attempt: int
-    worker: str
-    inputs: Mapping[str, Json]
-    output: Json
-    error: Mapping[str, Json] | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """A run as it is now; lists leave the steps out.
-
-    `parent` is the run and the step that started it, `children` the runs that its steps started, by step. Nothing of
-    one that is `held` may be erased; of one that is `erased`, payloads are null. The events up to version `imported`
-    were written in another store.
-    """
-
-    id: str
-    workflow: str
-    status: str
-    version: int
-    started_ms: int = 0
-    inputs: Mapping[str, Json] = field(default_factory=dict)
-    output: Json = None
-    error: Mapping[str, Json] | None = None
-    reason: str = ""
-    steps: tuple[StepInfo, ...] = ()
-    parent: Mapping[str, Json] | None = None
-    children: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    held: bool = False
-    erased: bool = False
-    imported: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEvent:
-    """One event of a run; step, attempt and worker are None where the event has none.
-
-    One that was `imported` was written in another store, which is named: nothing here vouches for its actor and time.
-    """
-
-    version: int
-    time_ms: int
-    type: str
-    step: str | None
-    attempt: int | None
-    worker: str | None
-    actor: str
-    cause: str
-    commit: str
-    data: Mapping[str, Any]
-    imported: str = ""
+if TYPE_CHECKING:
+    pass
 
 
 def result_of(session: Session) -> Result:
@@ -97,17 +25,22 @@ def result_of(session: Session) -> Result:
     error = state.error
     if error is not None and state.failed_step is not None:
         error = {**error, "step": state.failed_step}
-    return Result(session.run, state.status, own_copy(state.output), own_copy(error))
+    return Result(
+        id=session.run,
+        status=state.status,
+        output=own_copy(state.output),
+        error=own_copy(error),
+    )
 
 
 def result_by(run: str, end: ev.Event) -> Result | None:
     """Return the result of a run by the event that ended it, None where that does not tell all of it."""
     match end:
         case ev.RunCompleted(output):
-            return Result(run, st.COMPLETED, output, None)
+            return Result(id=run, status=st.COMPLETED, output=output, error=None)
         case ev.RunFailed(error, step):
             named = error if step is None else {**error, "step": step}
-            return Result(run, st.FAILED, None, named)
+            return Result(id=run, status=st.FAILED, output=None, error=named)
         case _:  # one that is cancelled may have failed before
             return None
 
@@ -118,34 +51,37 @@ def run_info(session: Session, started_ms: int) -> RunInfo:
     names = sorted(state.steps, key=lambda path: order_key(session.plan, path))
     steps = tuple(
         StepInfo(
-            name,
-            step.status,
-            step.attempt,
-            step.worker,
-            own_copy(step.inputs),
-            own_copy(step.output),
-            own_copy(step.error),
+            id=name,
+            status=step.status,
+            attempt=step.attempt,
+            worker=step.worker,
+            inputs=own_copy(step.inputs),
+            output=own_copy(step.output),
+            error=own_copy(step.error),
         )
         for name in names
         if (step := state.steps.get(name)) is not None
     )
     return RunInfo(
-        session.run,
-        state.workflow,
-        state.status,
-        session.version,
-        started_ms,
-        own_copy(state.inputs),
-        own_copy(state.output),
-        own_copy(state.error),
-        state.reason,
-        steps,
-        own_copy(state.parent),
-        {name: state.steps[name].child for name in names if state.steps[name].child},
-        dict(state.labels or {}),
-        state.held,
-        state.erased,
-        state.imported,
+        id=session.run,
+        workflow=state.workflow,
+        status=state.status,
+        version=session.version,
+        started_ms=started_ms,
+        inputs=own_copy(state.inputs),
+        output=own_copy(state.output),
+        error=own_copy(state.error),
+        reason=state.reason,
+        steps=steps,
+        parent=own_copy(state.parent),
+        children={
+            name: state.steps[name].child for name in names if state.steps[name].child
+        },
+        labels=dict(state.labels or {}),
+        held=state.held,
+        erased=state.erased,
+        imported=state.imported,
+        usage=shown(state.used),
     )
 
 
@@ -181,15 +117,15 @@ def history_event(item: Recorded, source: str = "") -> HistoryEvent:
     """Return a stored event as the history shows it; `source` is the store that it was written in, if another one."""
     data: Mapping[str, Any] = item.data if isinstance(item.data, dict) else {}
     return HistoryEvent(
-        item.version,
-        item.time_ms,
-        item.type,
-        data.get("step"),
-        data.get("attempt"),
-        data.get("worker"),
-        item.actor,
-        item.cause,
-        item.commit,
-        data,
-        source or origin(item),
+        version=item.version,
+        time_ms=item.time_ms,
+        type=item.type,
+        step=data.get("step"),
+        attempt=data.get("attempt"),
+        worker=data.get("worker"),
+        actor=item.actor,
+        cause=item.cause,
+        commit=item.commit,
+        data=data,
+        imported=source or origin(item),
     )

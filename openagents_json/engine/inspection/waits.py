@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from eventstore.event import Recorded
 from eventstore.redis.coordination.members import Directory
 from executor.runs.repository import Session
 from executor.worker.abilities import Fleet
+from openagents_json.engine.answers.waits import AwaitedSignal, StepWait
 from openagents_json.engine.wiring.client import Core
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.plan import StepPlan
-from openagents_json.workflow.types import Json
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitedSignal:
-    """A signal that a step waits for; without a key, one with any key fits. `schema` is what its payload must fit."""
-
-    name: str
-    key: str | None = None
-    schema: Json = None
-
-
-@dataclass(frozen=True, slots=True)
-class StepWait:
-    """What one step waits for; `until_ms` is when its timer ends, and `fails_then` whether the step fails by that."""
-
-    step: str
-    reason: str
-    signals: tuple[AwaitedSignal, ...] = ()
-    until_ms: int | None = None
-    fails_then: bool = False
-
-    def sentence(self) -> str:
-        """Say it for people, without the name of the step."""
-        if self.until_ms is None:
-            return self.reason
-        moment = datetime.fromtimestamp(self.until_ms / 1000, UTC)
-        return f"{self.reason} until {moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def waits_of(
@@ -52,11 +23,13 @@ def waits_of(
     steps = session.state.steps
     lacks = _lacking(session, directory)
     ends = _ends_of_timers(recorded)
-    return tuple(
-        _wait(path, steps[path], session.plan.of(path), lacks.get(path), ends.get(path))
-        for path in sorted(session.state.open_steps)
-        if not _holds_steps(steps[path])
-    )
+    waits = []
+    for path in sorted(session.state.open_steps):
+        step = steps[path]
+        plan = session.plan.of(path)
+        if not _holds_steps(step):
+            waits.append(_wait(path, step, plan, lacks.get(path), ends.get(path)))
+    return tuple(waits)
 
 
 def lacking(core: Core, run: str) -> dict[str, str]:
@@ -73,12 +46,14 @@ def _lacking(session: Session, directory: Directory) -> dict[str, str]:
     fleet.see(directory.workers())
     lacks = {}
     for path in sorted(state.open_steps):
-        step, plan = state.steps[path], session.plan.of(path)
+        step = state.steps[path]
+        plan = session.plan.of(path)
         if step.status != st.SCHEDULED or step.kind:
             continue
         if not fleet.can(plan.queue, plan.component or ""):
+            component = f"the component {plan.component}"
             lacks[path] = (
-                f"waits for the component {plan.component}, which no live worker has, in queue {plan.queue}"
+                f"waits for {component}, which no live worker has, in queue {plan.queue}"
             )
     return lacks
 
@@ -109,11 +84,11 @@ def _wait(
     fails_then = bool(signals and plan.wait and plan.wait.timer is None)
     has_timer = step.kind in ("wait", "sleep") and step.timer
     return StepWait(
-        path,
-        lack or _reason(step, signals),
-        signals,
-        until_ms if has_timer else None,
-        fails_then,
+        step=path,
+        reason=lack or _reason(step, signals),
+        signals=signals,
+        until_ms=until_ms if has_timer else None,
+        fails_then=fails_then,
     )
 
 

@@ -16,6 +16,7 @@ from eventstore.run_model import (
     Commit,
     Committed,
     DueReply,
+    Heard,
     Lease,
 )
 from eventstore.runs import (
@@ -89,6 +90,7 @@ class MeasuredRunStore:
         self.first = meter.timed("first", store.first)
         self.read_one = meter.timed("read_one", store.read_one)
         self.heads = meter.timed("heads", store.heads)
+        self.positions = meter.timed("positions", store.positions)
         self.statuses = meter.timed("statuses", store.statuses)
         self.blobs = meter.timed("blobs", store.blobs)
         self.is_gone = meter.timed("is_gone", store.is_gone)
@@ -201,6 +203,21 @@ class MeasuredRunStore:
             )
             self._count_claims(request.queue, reply)
         return replies
+
+    def listen(
+        self, claim: ClaimRequest, *, worker: str, lease_ms: int, block_ms: int
+    ) -> Heard:
+        """Sleep until there is work, and count what is taken with the wake-up; how long it takes is nobody's doing."""
+        heard = self._store.listen(
+            replace(claim, dated=True),
+            worker=worker,
+            lease_ms=lease_ms,
+            block_ms=block_ms,
+        )
+        if heard.reply is not None:
+            self._meter.add(ASKED, claim.at_most, queue=claim.queue)
+            self._count_claims(claim.queue, heard.reply)
+        return heard
 
     def _count_claims(self, queue: str, reply: ClaimReply) -> None:
         self._meter.add(EVENTS, len(reply.claimed), source="claim")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from eventstore.keys import Keyspace
+from eventstore.redis.client import RedisClient
 from eventstore.redis.coordination.members import Directory
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.emissions import Emissions
@@ -18,7 +20,7 @@ from eventstore.redis.runs import RedisRunStore
 from eventstore.redis.views import RedisViewStore
 from eventstore.runs import RunStore
 from eventstore.views import ViewStore
-from executor.clock import Clock, SystemClock, ulid
+from executor.clock import Clock, SystemClock, ulid, worker_id
 from executor.encryption import MasterKeys
 from openagents_json.engine.inspection.queries import Queries
 from openagents_json.engine.projections import built_in, together
@@ -26,6 +28,7 @@ from openagents_json.engine.wiring.parts import (
     DecisionParts,
     DecisionSettings,
     LazyParts,
+    Tenure,
 )
 from projections.projection import Projection
 from projections.reader import Views
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from executor.runs.repository import SessionCache
     from executor.wakeup import Doorbell, Waker
     from openagents_json.catalog.definitions import Definitions
+    from openagents_json.catalog.registered import RegisteredComponents
     from openagents_json.catalog.workflows import Workflows
     from openagents_json.engine.telemetry.port import Telemetry
     from projections.ledger.signing import Signer
@@ -57,7 +61,7 @@ class Core:
     connection: Connection
     store: RedisRunStore
     runs: RunStore
-    late: LazyParts
+    late: LazyParts[DecisionParts]
     directory: Directory
     clock: Clock
     emissions: Emissions
@@ -66,6 +70,14 @@ class Core:
     ledger: LedgerStore
     signer: Signer | None = None
     telemetry: Telemetry | None = None
+    tenure: Tenure = field(default_factory=Tenure)
+
+    def alone(self, name: str) -> AbstractContextManager[RedisClient]:
+        """Give a client for what must run once in all processes: its writes are refused when the lease is lost.
+
+        Raises LockTaken.
+        """
+        return alone(self.store, name, self.clock, self.tenure)
 
     @property
     def sessions(self) -> SessionCache:
@@ -98,6 +110,11 @@ class Core:
         return self.late.get().workflows
 
     @property
+    def registered(self) -> RegisteredComponents:
+        """Return the components that are registered in the store."""
+        return self.late.get().registered
+
+    @property
     def gatekeeper(self) -> ConcurrencyLimiter:
         """Return what limits how much runs at a time."""
         return self.late.get().gatekeeper
@@ -124,18 +141,23 @@ def build_core(
     signer: Signer | None = None,
     encryption_keys: Sequence[str] = (),
     telemetry: Telemetry | None = None,
+    tenure: Tenure | None = None,
 ) -> Core:
     """Put together what a client needs.
 
     Raises InvalidKey.
     """
     clock = clock or SystemClock()
+    tenure = tenure or Tenure()
     masters = MasterKeys(encryption_keys, secrets.token_bytes)
     store = RedisRunStore(connection, keyspace, master_keys=masters.ids)
     directory = Directory(store)
     runs = runs_of(store, clock, telemetry)
     late = _late(
-        store, runs, directory, DecisionSettings(connection, masters, doorbell, limits)
+        store,
+        runs,
+        directory,
+        DecisionSettings(connection, masters, doorbell, limits, clock),
     )
     chosen = together(
         built_in(lambda digest: late.get().definitions.plan(digest), store), projections
@@ -144,6 +166,7 @@ def build_core(
         runner_of(store, chosen, clock, telemetry),
         RedisViewStore(store),
         LogReader(store).left,
+        rebuilding(store, clock, telemetry, tenure),
     )
     return Core(
         connection=connection,
@@ -158,7 +181,35 @@ def build_core(
         ledger=LedgerStore(store),
         signer=signer,
         telemetry=telemetry,
+        tenure=tenure,
     )
+
+
+def alone(
+    store: RedisClient, name: str, clock: Clock, tenure: Tenure
+) -> AbstractContextManager[RedisClient]:
+    """Hold a lease of the engine's own, and give a client whose writes are refused when it is lost."""
+    from openagents_json.engine.locking.locks import Locks
+
+    return Locks(store, worker_id, clock.steady_ms).fenced(
+        name,
+        lease_seconds=tenure.lease_seconds,
+        timeout=tenure.patience_seconds,
+        renew=tenure.renews,
+    )
+
+
+def rebuilding(
+    store: RedisClient, clock: Clock, telemetry: Telemetry | None, tenure: Tenure
+) -> Callable[[str], AbstractContextManager[ViewStore]]:
+    """Return what lets one process alone build a projection anew: it gives the views to whoever has the lease."""
+
+    @contextmanager
+    def of(projection: str) -> Iterator[ViewStore]:
+        with alone(store, f"rebuild:{projection}", clock, tenure) as client:
+            yield views_of(client, clock, telemetry)
+
+    return of
 
 
 def runs_of(
@@ -173,7 +224,7 @@ def runs_of(
 
 
 def views_of(
-    store: RedisRunStore, clock: Clock, telemetry: Telemetry | None
+    store: RedisClient, clock: Clock, telemetry: Telemetry | None
 ) -> ViewStore:
     """Return the store of views as a port; there is nothing in front of it unless somebody measures."""
     views = RedisViewStore(store)
@@ -186,7 +237,7 @@ def views_of(
 
 def _late(
     store: RedisRunStore, runs: RunStore, directory: Directory, given: DecisionSettings
-) -> LazyParts:
+) -> LazyParts[DecisionParts]:
     def build() -> DecisionParts:
         from openagents_json.engine.wiring.runs import build_deciding
 
@@ -204,16 +255,39 @@ def runner_of(
     """Return what brings projections up to the log."""
     views = views_of(store, clock, telemetry)
     return Runner(
-        LogReader(store), views, projections, store.keys.partitions, clock.steady_ms
+        log=LogReader(store),
+        store=views,
+        projections=projections,
+        partitions=store.keys.partitions,
+        steady_ms=clock.steady_ms,
     )
 
 
-def run_identity(workflow: str, key: str | None, core: Core) -> tuple[str, str]:
-    """Return the id of a new run and the commit that starts it; the same key gives the same ones."""
+SHARING: Final = 16
+"""So many runs of a large request begin in one partition: they share the calls that begin them and bring them on."""
+
+
+def partitions_for(count: int, core: Core) -> list[int]:
+    """Return where the runs of a request begin: some of them in one partition, the next ones in the one after it."""
+    partitions = core.store.keys.partitions
+    sharing = max(1, min(SHARING, count // 4))
+    first = secrets.randbelow(partitions)
+    return [(first + number // sharing) % partitions for number in range(count)]
+
+
+def run_identity(
+    workflow: str, key: str | None, core: Core, partition: int | None = None
+) -> tuple[str, str]:
+    """Return the id of a new run and the commit that starts it; the same key gives the same ones.
+
+    Without a key, it is in a `partition`, or in any.
+    """
     partitions = core.store.keys.partitions
     if key is None:
         fresh = ulid(core.clock.now_ms())
-        return f"{int(fresh[-4:], 36) % partitions}-{fresh}", ""
+        if partition is None:
+            partition = int(fresh[-4:], 36) % partitions
+        return f"{partition}-{fresh}", ""
     digest = hashlib.sha256(
         f"{workflow}\0{key}".encode("utf-8", "surrogatepass")
     ).hexdigest()

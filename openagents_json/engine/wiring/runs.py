@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from eventstore.redis.coordination.catalog import CatalogStore
 from eventstore.redis.coordination.key_notes import KeyNoteStore
 from eventstore.redis.coordination.members import Directory
 from eventstore.redis.coordination.schedules import ScheduleStore
@@ -26,6 +27,8 @@ from executor.runs.repository import SessionCache
 from executor.runs.snapshots import SnapshotSeals
 from executor.wakeup import NoDoorbell, Waker
 from openagents_json.catalog.definitions import Definitions
+from openagents_json.catalog.names import Names
+from openagents_json.catalog.registered import RegisteredComponents
 from openagents_json.catalog.workflows import Workflows
 from openagents_json.engine.wiring.parts import DecisionParts, DecisionSettings
 
@@ -44,13 +47,21 @@ def build_deciding(
     ringer = Waker(
         WakeUps(given.connection, store.keys), given.doorbell or NoDoorbell()
     )
-    limits, key_notes = given.limits or Limits(), KeyNoteStore(store, KEPT_MS)
+    limits = given.limits or Limits()
+    key_notes = KeyNoteStore(store, KEPT_MS)
     handler = Handler(
-        runs, sessions, definitions, ringer, commit_ids(), limits, key_notes
+        store=runs,
+        sessions=sessions,
+        definitions=definitions,
+        ringer=ringer,
+        commit_id=commit_ids(),
+        limits=limits,
+        key_notes=key_notes,
     )
     gatekeeper = ConcurrencyLimiter(handler, Semaphores(store))
     starter = RunStarter(handler, gatekeeper)
-    workflows = Workflows(directory, definitions)
+    names = Names(CatalogStore(store), given.clock.steady_ms, commit_ids())
+    workflows = Workflows(names, definitions, directory)
     return DecisionParts(
         sessions=sessions,
         keyring=keyring,
@@ -58,6 +69,7 @@ def build_deciding(
         handler=handler,
         ringer=ringer,
         workflows=workflows,
+        registered=RegisteredComponents(names, given.clock.steady_ms),
         gatekeeper=gatekeeper,
         starter=starter,
         timetable=ScheduleService(handler, starter, workflows, ScheduleStore(store)),

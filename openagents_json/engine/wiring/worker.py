@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
+from eventstore.keys import CATALOG
 from eventstore.redis.driver.fitness.restart import rewrite_after_restart
 from executor.attempts.durations import DurationAverages
 from executor.attempts.execution import Execution
@@ -20,9 +22,9 @@ from executor.worker.watchdog import Watchdog
 from executor.worker.worker import Service, Worker
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine.settings import secret
-from openagents_json.engine.wiring.client import Core, runner_of
+from openagents_json.engine.wiring.client import Core, rebuilding, runner_of
 from openagents_json.engine.wiring.ledger import build_sealer
-from projections.ledger.service import SealingService
+from projections.ledger.service import SEAL_SECONDS, SealingService
 from projections.service import ProjectionService
 
 
@@ -34,7 +36,11 @@ def build_worker(
     members = _members(core, worker, registry, settings)
     relay = _build_relay(core, worker, members)
     keeper = LeaseKeeper(
-        core.runs, core.clock, settings.lease_of, settings.shortest_lease_ms
+        core.runs,
+        core.clock,
+        settings.lease_of,
+        settings.shortest_lease_ms,
+        settings.limits,
     )
     runtime = Runtime(
         worker=worker,
@@ -55,29 +61,52 @@ def build_worker(
     def own_partitions() -> Sequence[int]:
         return owned(core.store.keys.partitions, worker, members.alive())
 
-    views = ProjectionService(
-        runner_of(core.store, core.projections, core.clock, core.telemetry),
-        own_partitions,
-        keeper.quiet_ms,
-        core.clock.steady_ms,
-    )
+    views = _views(core, own_partitions, keeper.quiet_ms)
     services: list[Service] = [members, views, *_sealing(core, own_partitions)]
-    execution = Execution(registry, keeper, core.clock, secret, core.emissions.emit)
-    return Worker(runtime, execution, relay, services, registry)
+    execution = Execution(
+        registry, keeper, core.clock, secret, core.emissions.emit, settings.limits
+    )
+    return Worker(runtime, execution, relay, services, registry, _told(core, worker))
+
+
+def _views(
+    core: Core, partitions: Callable[[], Sequence[int]], quiet_ms: Callable[[], float]
+) -> ProjectionService:
+    return ProjectionService(
+        runner_of(core.store, core.projections, core.clock, core.telemetry),
+        lambda: with_catalog(partitions()),
+        quiet_ms,
+        core.clock.steady_ms,
+        rebuilding(core.store, core.clock, core.telemetry, core.tenure.waiting(0.0)),
+    )
+
+
+def with_catalog(partitions: Sequence[int]) -> Sequence[int]:
+    """Return the partitions whose views a worker keeps; whoever has the first one keeps that of the catalog too."""
+    return [*partitions, CATALOG] if 0 in partitions else partitions
+
+
+def _told(core: Core, worker: str) -> Callable[[Sequence[dict[str, Any]]], None]:
+    """Return what tells the catalog of the components of a process."""
+    return partial(core.registered.announce, actor=worker)
 
 
 def _members(
     core: Core, worker: str, registry: Registry, settings: WorkSettings
 ) -> Members:
-    return Members(
-        core.directory,
-        worker,
-        settings,
-        registry,
-        partial(rewrite_after_restart, core.connection, core.store.keys),
-        version("openagents-json"),
-        core.keyring.ids,
+    members = Members(
+        directory=core.directory,
+        worker=worker,
+        settings=settings,
+        components=registry,
+        look_after=partial(rewrite_after_restart, core.connection, core.store.keys),
+        version=version("openagents-json"),
+        keys=core.keyring.ids,
+        steady_ms=core.clock.steady_ms,
+        reach_all=core.connection.reach_primaries,
     )
+    core.connection.on_doubt = members.doubt
+    return members
 
 
 def _build_relay(core: Core, worker: str, members: Members) -> Relay:
@@ -86,7 +115,14 @@ def _build_relay(core: Core, worker: str, members: Members) -> Relay:
         core.gatekeeper,
         core.timetable,
     )
-    relay = Relay(core.runs, core.handler, core.clock, worker, members, cross_run)
+    relay = Relay(
+        store=core.runs,
+        handler=core.handler,
+        clock=core.clock,
+        worker=worker,
+        members=members,
+        across=cross_run,
+    )
     # What this process commits may be due soon: the relay is told, so that it need not ask the store.
     core.handler.expect = relay.expect
     return relay
@@ -98,8 +134,10 @@ def _sealing(
     signer = core.signer
     if signer is None:
         return []
+    # No longer than until the next look: a process that ends waits for this thread.
+    tenure = core.tenure.waiting(SEAL_SECONDS)
     return [
         SealingService(
-            lambda: build_sealer(core, signer), partitions, core.clock.steady_ms
+            lambda: build_sealer(core, signer, tenure), partitions, core.clock.steady_ms
         )
     ]

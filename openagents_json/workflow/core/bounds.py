@@ -33,15 +33,15 @@ class Bounds:
 
 
 DEFAULT = Bounds()
-NONE = Bounds(2**63, 2**63, 2**63, 2**63)
+NONE = Bounds(events=2**63, children=2**63, items=2**63, operations=2**63)
 """For who asks what a document leads to, wherever it was decided: what a bound did is on record."""
 
 
 def is_of_a_bound(error: object) -> bool:
     """Tell whether an error on record says that a bound was reached."""
-    return isinstance(error, Mapping) and (
-        error.get("type") in LIMITS or error.get("limit") == DECISION_LIMIT
-    )
+    if not isinstance(error, Mapping):
+        return False
+    return error.get("type") in LIMITS or error.get("limit") == DECISION_LIMIT
 
 
 def event_limit(bounds: Bounds) -> str:
@@ -59,12 +59,9 @@ def child_limit(bounds: Bounds) -> str:
 
 def nested_items(state: st.RunState, path: str, count: int) -> int:
     """Return how many items a foreach over `count` leads to, with those of the foreach steps around it."""
-    for frame in frames_of(path):
-        container = state.steps.get(container_of(frame)[0]) if is_item(frame) else None
-        if (
-            container is not None
-            and container.kind == st.FOREACH
-            and container.group is not None
-        ):
+    for item in filter(is_item, frames_of(path)):
+        name, _ = container_of(item)
+        container = state.steps.get(name, st.NO_STEP)
+        if container.kind == st.FOREACH and container.group is not None:
             count *= container.group.total
     return count

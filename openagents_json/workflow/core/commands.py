@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from openagents_json.workflow.core.usage import ByModel
 from openagents_json.workflow.errors import Rejected as Rejected
 from openagents_json.workflow.types import Json
 
@@ -13,7 +14,8 @@ from openagents_json.workflow.types import Json
 class StartRun(Struct, frozen=True, gc=False):
     """Begin a run; `inputs` are checked and defaulted already.
 
-    `cancelled` is why it ends before it does anything: its id is taken, so that nobody begins it later.
+    `cancelled` is why it ends before it does anything: its id is taken, so that nobody begins it later. `budget` is
+    what its caller says of how much it may use, by the fields of `usage.Budget`.
     """
 
     run: str
@@ -21,14 +23,16 @@ class StartRun(Struct, frozen=True, gc=False):
     labels: Mapping[str, str] | None = None
     parent: Mapping[str, Json] | None = None
     cancelled: str = ""
+    budget: Mapping[str, Json] | None = None
 
 
 class Completed(Struct, frozen=True, gc=False):
-    """The outcome of an attempt that returned."""
+    """The outcome of an attempt that returned; `usage`, here and below, is what it reported to have used by model."""
 
     step: str
     attempt: int
     output: Json
+    usage: ByModel | None = None
 
 
 class Failed(Struct, frozen=True, gc=False):
@@ -37,6 +41,7 @@ class Failed(Struct, frozen=True, gc=False):
     step: str
     attempt: int
     error: Mapping[str, Json]
+    usage: ByModel | None = None
 
 
 class Expired(Struct, frozen=True, gc=False):
@@ -46,6 +51,7 @@ class Expired(Struct, frozen=True, gc=False):
     attempt: int
     kind: str
     limit_ms: int
+    usage: ByModel | None = None
 
 
 class Released(Struct, frozen=True, gc=False):
@@ -54,6 +60,7 @@ class Released(Struct, frozen=True, gc=False):
     step: str
     attempt: int
     reason: str
+    usage: ByModel | None = None
 
 
 Outcome = Completed | Failed | Expired | Released
@@ -129,13 +136,14 @@ class SendSignal(Struct, frozen=True, gc=False):
 
 
 class CloseChild(Struct, frozen=True, gc=False):
-    """Tell a step how the run that it waits for ended."""
+    """Tell a step how the run that it waits for ended, and what it has used."""
 
     step: str
     child: str
     status: str
     output: Json = None
     error: Mapping[str, Json] | None = None
+    usage: Mapping[str, int] | None = None
 
 
 class Admit(Struct, frozen=True, gc=False):
@@ -220,6 +228,7 @@ class NoteIgnored(Struct, frozen=True, gc=False):
     attempt: int
     worker: str
     outcome: str
+    usage: ByModel | None = None
 
 
 Command = (

@@ -31,9 +31,11 @@ def still_needed(
     gates: Sequence[Json], parent: Mapping[str, Json] | None
 ) -> tuple[Json, ...]:
     """Return the gates before a run without the limits under whose places it runs."""
-    under = _under(parent)
-    return tuple(gate for gate in gates if gate[0] != LIMIT or gate[1] not in under)
+    covered = {(LIMIT, key) for key in _under(parent)}
+    return tuple([gate for gate in gates if (gate[0], gate[1]) not in covered])
 
 
 def _under(parent: Mapping[str, Json] | None) -> frozenset[str]:
-    return frozenset(parent.get("under", ())) if parent else frozenset()
+    if parent:
+        return frozenset(parent.get("under", ()))
+    return frozenset()

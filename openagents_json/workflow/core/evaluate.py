@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from openagents_json.workflow.core.paths import inside
 from openagents_json.workflow.core.plan import Edge, ErrorHandler, Plan, StepPlan
@@ -90,48 +90,52 @@ def step_secrets(
     """
     if not step.secrets:
         return None
+    carried: set[str] = set()
+    for edge in step.incoming:
+        if edge.input is not None and _arrives(edge, scope):
+            carried.add(edge.input)
     lookup = Lookup(scope, local)
-    carried = {
-        edge.input
-        for edge in step.incoming
-        if edge.input is not None and _arrives(edge, scope)
-    }
-    own = [text for text in step.secrets if text.path[0] not in carried]
-    return [secret_place for text in own for secret_place in places_of(text, lookup)]
+    secrets: list[Json] = []
+    for text in step.secrets:
+        if text.path[0] not in carried:
+            secrets += places_of(text, lookup)
+    return secrets
 
 
 def _arrives(edge: Edge, scope: Scope) -> bool:
     view = scope.step(edge.source)
-    return (
-        view is not None
-        and view.status in ("completed", "failed")
-        and edge_alive(edge, scope)
-    )
+    if view is None or view.status not in ("completed", "failed"):
+        return False
+    return edge_alive(edge, scope)
 
 
 def _carried(edge: Edge, scope: Scope) -> dict[str, Any]:
     view = scope.step(edge.source)
     if view is None or view.has_no_result:
         return {"value": NULL, "source": NULL}
-    return {"value": _named(edge, view.outputs, view.output), "source": view.output}
+    value = _named(edge.output, view.outputs, view.output)
+    return {"value": value, "source": view.output}
 
 
-def _named(edge: Edge, outputs: Mapping[str, Json] | None, output: Json) -> Json:
-    if edge.output is None or (
-        edge.output == "output" and "output" not in (outputs or ())
-    ):
+def _named(name: str | None, outputs: Mapping[str, Json] | None, output: Json) -> Json:
+    """Return the output of a step that a connection names: a declared one, a member of its output, or all of it."""
+    if name is None:
         return output
-    for members in (outputs, output):
-        if isinstance(members, Mapping) and edge.output in members:
-            return members[edge.output]
-    return output if outputs is None and not isinstance(output, Mapping) else None
+    if outputs is not None and name in outputs:
+        return outputs[name]
+    if name == "output":
+        return output
+    if isinstance(output, Mapping):
+        return output.get(name)
+    return output if outputs is None else None
 
 
 def _transformed(edge: Edge, scope: Scope) -> Json:
     carried = _carried(edge, scope)
-    if edge.transform is None:
-        return None if carried["value"] is NULL else carried["value"]
-    return edge.transform.evaluate(Lookup(scope, carried))
+    if edge.transform is not None:
+        return edge.transform.evaluate(Lookup(scope, carried))
+    value = carried["value"]
+    return None if value is NULL else value
 
 
 def step_outputs(
@@ -151,16 +155,23 @@ def step_outputs(
         if not isinstance(template, str):
             outputs[name] = template.evaluate(lookup)
         elif template.startswith("workflow."):
-            outputs[name] = sets[template.removeprefix("workflow.")] = _member(
-                result, name
-            )
+            value = _member(result, name)
+            outputs[name] = value
+            sets[template.removeprefix("workflow.")] = value
         else:
             outputs[name] = _member(result, template)
     return outputs, sets
 
 
 def _member(result: Json, name: str) -> Json:
-    return result[name] if isinstance(result, Mapping) and name in result else result
+    """Return a member of a result, and all of it where it has no such member."""
+    if isinstance(result, Mapping):
+        return result.get(name, result)
+    return result
+
+
+_RESERVED: Final = frozenset({"id", "version", "run_id", "status"})
+"""What templates see of the workflow beside the outputs that are set so far."""
 
 
 def run_output(plan: Plan, scope: Scope) -> Json:
@@ -171,27 +182,25 @@ def run_output(plan: Plan, scope: Scope) -> Json:
     lookup = Lookup(scope)
     if plan.output is not None:
         return plan.output.evaluate(lookup)
-    reserved = ("id", "version", "run_id", "status")
-    out: dict[str, Json] = {
-        k: v for k, v in scope.workflow.items() if k not in reserved
-    }
+    outputs: dict[str, Json] = dict(scope.workflow)
+    for name in _RESERVED:
+        outputs.pop(name, None)
     for name, source in plan.outputs.items():
         if source is not None:
-            out[name] = source.evaluate(lookup)
+            outputs[name] = source.evaluate(lookup)
         else:
-            out.setdefault(name, None)
-    if out:
-        return out
-    return {
-        step: _output_of(scope, step)
-        for step in plan.order
-        if not plan.steps[step].targets
-    }
+            outputs.setdefault(name, None)
+    if outputs:
+        return outputs
+    last = [step for step in plan.order if not plan.steps[step].targets]
+    return {step: _output_of(scope, step) for step in last}
 
 
 def _output_of(scope: Scope, step: str) -> Json:
     view = scope.step(step)
-    return None if view is None else view.output
+    if view is None:
+        return None
+    return view.output
 
 
 def error_output(handler: ErrorHandler, scope: Scope, error: Mapping[str, Any]) -> Json:
@@ -199,11 +208,9 @@ def error_output(handler: ErrorHandler, scope: Scope, error: Mapping[str, Any]) 
 
     Raises ExpressionFailed.
     """
-    return (
-        None
-        if handler.output is None
-        else handler.output.evaluate(Lookup(scope, {"error": error}))
-    )
+    if handler.output is None:
+        return None
+    return handler.output.evaluate(Lookup(scope, {"error": error}))
 
 
 def terminate_output(step: StepPlan, scope: Scope) -> tuple[str, Json]:
@@ -214,7 +221,9 @@ def terminate_output(step: StepPlan, scope: Scope) -> tuple[str, Json]:
     if step.terminate is None:
         raise ExpressionFailed(step.id, "it is not a terminate step")
     status, output = step.terminate
-    return status, None if output is None else output.evaluate(Lookup(scope))
+    if output is None:
+        return status, None
+    return status, output.evaluate(Lookup(scope))
 
 
 def block_output(plan: Plan, step: StepPlan, scope: Scope) -> Json:
@@ -227,11 +236,9 @@ def block_output(plan: Plan, step: StepPlan, scope: Scope) -> Json:
         return None
     if block.output is not None:
         return block.output.evaluate(Lookup(scope))
-    last = [
-        name for name in block.order if not plan.steps[inside(step.path, name)].targets
-    ]
-    return (
-        _output_of(scope, last[0])
-        if len(last) == 1
-        else {name: _output_of(scope, name) for name in last}
-    )
+    plans = {name: plan.steps[inside(step.path, name)] for name in block.order}
+    last = [name for name, inner in plans.items() if not inner.targets]
+    outputs = {name: _output_of(scope, name) for name in last}
+    if len(last) == 1:
+        return outputs[last[0]]
+    return outputs

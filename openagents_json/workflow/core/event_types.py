@@ -41,13 +41,13 @@ def names_by_attempt(words: Mapping[Attempt, str | None]) -> dict[str, str]:
 
     `words` has to speak of each `Attempt`, so that none is forgotten: None leaves it out.
     """
-    attempts = {cls.__name__: traits_of(cls).attempt for cls in EVENT_TYPES}
-    words_by_name = {
-        name: words[attempt]
-        for name, attempt in attempts.items()
-        if attempt is not None
-    }
-    return {name: word for name, word in words_by_name.items() if word is not None}
+    words_by_name = {}
+    for cls in EVENT_TYPES:
+        attempt = traits_of(cls).attempt
+        word = None if attempt is None else words[attempt]
+        if word is not None:
+            words_by_name[cls.__name__] = word
+    return words_by_name
 
 
 CLOSING: Final = types_with(lambda traits: traits.phase is Phase.CLOSES)
@@ -57,6 +57,21 @@ CLOSED_AS: Final[Mapping[str, str]] = {
     cls.__name__: traits_of(cls).status or "" for cls in CLOSING
 }
 """The name of an event that ends a run -> the status that the run has then."""
+
+ENDED_AS: Final[Mapping[str, str]] = names_by_attempt(
+    {
+        Attempt.COMPLETED: "completed",
+        Attempt.FAILED: "failed",
+        Attempt.TIMED_OUT: "timed out",
+        Attempt.LOST: "lost",
+        Attempt.GIVEN_BACK: "given back",
+        Attempt.CANCELLED: "cancelled",
+        Attempt.OVERRIDDEN: "overridden",
+        Attempt.BEGUN: None,
+        Attempt.LATE: None,
+    }
+)
+"""The name of an event that ends an attempt -> how the attempt has ended."""
 
 OPENING: Final = names_with(lambda traits: traits.phase is Phase.OPENS)
 """Names of what begins a run, or opens it again."""
@@ -92,12 +107,13 @@ _TIMED: Final = frozenset(cls for cls in EVENT_TYPES if issubclass(cls, Timed))
 
 def _stored(cls: type[Event]) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
     """Return the names of the fields that are always written, and the others with their defaults."""
-    names, defaults = cls.__struct_fields__, cls.__struct_defaults__
-    optional = zip(names[len(names) - len(defaults) :], defaults, strict=True)
-    written = tuple(
-        field for field in optional if cls not in _TIMED or field[0] != names[-1]
-    )
-    return names[: len(names) - len(defaults)], written
+    names = cls.__struct_fields__
+    defaults = cls.__struct_defaults__
+    first_optional = len(names) - len(defaults)
+    optional = tuple(zip(names[first_optional:], defaults, strict=True))
+    # When it was stored is the last field, and stands beside the data.
+    written = optional[:-1] if cls in _TIMED else optional
+    return names[:first_optional], written
 
 
 _STORED: Final = {cls: _stored(cls) for cls in EVENT_TYPES}

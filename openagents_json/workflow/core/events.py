@@ -32,7 +32,7 @@ from openagents_json.workflow.types import Json
     payloads=("inputs",),
 )
 class RunStarted(Struct, frozen=True, gc=False):
-    """A run began, pinned to one definition."""
+    """A run began, pinned to one definition; `budget` is how much it may use, where its start said so."""
 
     run: str
     workflow: str
@@ -41,6 +41,7 @@ class RunStarted(Struct, frozen=True, gc=False):
     inputs: Mapping[str, Json]
     labels: Mapping[str, str] | None = None
     parent: Mapping[str, Json] | None = None
+    budget: Mapping[str, Json] | None = None
 
 
 @run_event(
@@ -193,9 +194,13 @@ class RunImported(Struct, frozen=True, gc=False):
     payloads=(),
 )
 class RunPaused(Struct, frozen=True, gc=False):
-    """No further step is scheduled or started; those under way finish."""
+    """No further step is scheduled or started; those under way finish.
+
+    `budget` says that the run has used more than it may: `pause` or `ask`, as its budget wants it.
+    """
 
     reason: str = ""
+    budget: str = ""
 
 
 @run_event(
@@ -325,12 +330,16 @@ class StepAdmitted(Struct, frozen=True, gc=False):
     origin=Origin.FACT, attempt=Attempt.BEGUN, effects=Effect.NOTHING, payloads=()
 )
 class StepStarted(Timed, frozen=True, gc=False):
-    """A worker claimed an attempt; written by the claim itself. `time_ms` is when it was stored, 0 if nobody knows."""
+    """A worker claimed an attempt; written by the claim itself. `time_ms` is when it was stored, 0 if nobody knows.
+
+    `build` says which build of its component the worker has, "" if nobody knows.
+    """
 
     step: str
     attempt: int
     fence: str
     worker: str
+    build: str = ""
     time_ms: int = 0
 
 
@@ -341,13 +350,18 @@ class StepStarted(Timed, frozen=True, gc=False):
     payloads=("output", "outputs", "sets"),
 )
 class StepCompleted(Struct, frozen=True, gc=False):
-    """An attempt returned; `sets` are the workflow outputs that it wrote."""
+    """An attempt returned; `sets` are the workflow outputs that it wrote.
+
+    `usage`, here and in the other outcomes, is what the attempt reported to have used: by model `input_tokens`,
+    `output_tokens` and `cost_nanos`, billionths of a unit of money.
+    """
 
     step: str
     attempt: int
     output: Json = None
     outputs: Mapping[str, Json] | None = None
     sets: Mapping[str, Json] | None = None
+    usage: Mapping[str, Mapping[str, int]] | None = None
 
 
 @step_event(
@@ -371,6 +385,7 @@ class StepFailed(Struct, frozen=True, gc=False):
     goto: str | None = None
     output: Json = None
     reason: str = ""
+    usage: Mapping[str, Mapping[str, int]] | None = None
 
 
 @step_event(
@@ -391,6 +406,7 @@ class StepTimedOut(Struct, frozen=True, gc=False):
     goto: str | None = None
     output: Json = None
     reason: str = ""
+    usage: Mapping[str, Mapping[str, int]] | None = None
 
 
 @step_event(
@@ -414,6 +430,7 @@ class StepReleased(Struct, frozen=True, gc=False):
     attempt: int
     reason: str = ""
     delay_ms: int = 0
+    usage: Mapping[str, Mapping[str, int]] | None = None
 
 
 @step_event(
@@ -548,11 +565,12 @@ class ChildStarted(Timed, frozen=True, gc=False):
 
 @step_event(origin=Origin.FACT, attempt=None, effects=Effect.DUE, payloads=())
 class ChildClosed(Struct, frozen=True, gc=False):
-    """The child run of a step ended."""
+    """The child run of a step ended; `usage` is what it has used, with its own children."""
 
     step: str
     child: str
     status: str
+    usage: Mapping[str, int] | None = None
 
 
 @step_event(
@@ -565,6 +583,7 @@ class StepOutcomeIgnored(Struct, frozen=True, gc=False):
     attempt: int
     worker: str
     outcome: str
+    usage: Mapping[str, Mapping[str, int]] | None = None
 
 
 Event = (

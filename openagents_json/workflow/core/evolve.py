@@ -32,15 +32,16 @@ def evolve_all(state: RunState, happened: Iterable[ev.Event]) -> RunState:
 
 def evolve(state: RunState, event: ev.Event) -> RunState:
     """Apply one event; an event that does not belong here returns the same object."""
-    kind, status = type(event), state.status
+    kind = type(event)
+    status = state.status
     if status == NEW:
-        return runs.start(state, event) if isinstance(event, ev.RunStarted) else state
+        if isinstance(event, ev.RunStarted):
+            return runs.start(state, event)
+        return state
     if status in CLOSED_RUN and kind not in _ANY_TIME:
-        return (
-            reopened.reopened(state, event)
-            if isinstance(event, ev.RunReopened)
-            else state
-        )
+        if isinstance(event, ev.RunReopened):
+            return reopened.reopen(state, event)
+        return state
     after = FOLDS[kind](state, event)
     if after.pending and after is not state and kind in _SETTLING:
         return replace(after, pending=())
@@ -58,12 +59,12 @@ FOLDS: Final[Mapping[type[ev.Event], Fold]] = dict(
         entry(ev.RunCompleted, runs.close),
         entry(ev.RunFailed, runs.close),
         entry(ev.RunCancelled, runs.close),
-        entry(ev.RunPaused, runs.change_mode),
-        entry(ev.RunResumed, runs.change_mode),
-        entry(ev.RunCancelRequested, runs.change_mode),
-        entry(ev.RunFailing, runs.change_mode),
-        entry(ev.RunQueued, runs.change_mode),
-        entry(ev.RunAdmitted, runs.change_mode),
+        entry(ev.RunPaused, runs.pause),
+        entry(ev.RunResumed, runs.resume),
+        entry(ev.RunCancelRequested, runs.request_cancel),
+        entry(ev.RunFailing, runs.begin_failing),
+        entry(ev.RunQueued, runs.queue),
+        entry(ev.RunAdmitted, runs.admit),
         entry(ev.StepScheduled, decided.schedule),
         entry(ev.CompensationScheduled, decided.schedule_compensation),
         entry(ev.StepAdmitted, decided.admit),
@@ -77,7 +78,7 @@ FOLDS: Final[Mapping[type[ev.Event], Fold]] = dict(
         entry(ev.StepSkipped, decided.skip),
         entry(ev.StepOverridden, decided.override),
         entry(ev.StepResultReused, decided.reuse),
-        entry(ev.RunForked, reopened.reopened),
+        entry(ev.RunForked, reopened.fork),
         entry(ev.RunImported, reopened.imported),
         entry(ev.StepCancelled, decided.cancel),
         entry(ev.TimerSet, waits.set_timer),

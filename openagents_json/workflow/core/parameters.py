@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -24,23 +24,43 @@ def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
     """
     if not isinstance(inputs, Mapping):
         raise InvalidInputs([("inputs", f"must be an object, not {type_name(inputs)}")])
-    checked = dict(inputs)
-    problems: list[tuple[str, str]] = []
-    for name, declared in plan.parameters.items():
-        spec = declared if isinstance(declared, Mapping) else {}
-        if name in inputs:
-            problems += [(name, reason) for reason in _wrong(spec, inputs[name])]
-        elif spec.get("required") and "default" not in spec:
-            problems.append((name, "is required"))
-        else:
-            checked[name] = spec.get("default")
-    undeclared = inputs.keys() - plan.parameters.keys() if plan.parameters else ()
-    for name in inputs:
-        if name in undeclared:
-            problems.append((name, _unknown(name, plan.parameters)))
+    declared = {name: _spec_of(value) for name, value in plan.parameters.items()}
+    problems = list(_problems_of_declared(declared, inputs))
+    if declared:
+        problems += _problems_of_others(declared, inputs)
     if problems:
         raise InvalidInputs(problems)
+    checked = dict(inputs)
+    for name, spec in declared.items():
+        checked.setdefault(name, spec.get("default"))
     return checked
+
+
+def _spec_of(declared: Any) -> Mapping[str, Any]:
+    """Return what is declared of an input; it may be declared without a word about it."""
+    if isinstance(declared, Mapping):
+        return declared
+    return {}
+
+
+def _problems_of_declared(
+    declared: Mapping[str, Mapping[str, Any]], inputs: Mapping[str, Json]
+) -> Iterator[tuple[str, str]]:
+    for name, spec in declared.items():
+        is_required = spec.get("required") and "default" not in spec
+        if name in inputs:
+            for reason in _wrong(spec, inputs[name]):
+                yield name, reason
+        elif is_required:
+            yield name, "is required"
+
+
+def _problems_of_others(
+    declared: Mapping[str, Mapping[str, Any]], inputs: Mapping[str, Json]
+) -> Iterator[tuple[str, str]]:
+    for name in inputs:
+        if name not in declared:
+            yield name, _unknown(name, declared)
 
 
 def _wrong(spec: Mapping[str, Any], value: Json) -> list[str]:
@@ -61,14 +81,19 @@ def check_value(spec: Mapping[str, Any], value: Json) -> list[str]:
     kind = spec.get("type", "any")
     if not is_of_type(value, kind):
         return [f"must be of type {kind}, not {type_name(value)}"]
-    reasons = []
-    if "enum" in spec and not any(_same(value, item) for item in spec["enum"]):
-        reasons.append(f"must be one of {_choices(spec['enum'])}")
+    reasons = _check_enum(spec, value)
     if is_of_type(value, "number"):
         reasons += _check_number(spec, value)
     if isinstance(value, str):
         reasons += _check_text(spec, value)
     return reasons
+
+
+def _check_enum(spec: Mapping[str, Any], value: Json) -> list[str]:
+    choices = spec.get("enum")
+    if choices is None or any(_same(value, choice) for choice in choices):
+        return []
+    return [f"must be one of {_choices(choices)}"]
 
 
 def _check_number(spec: Mapping[str, Any], value: Json) -> list[str]:
@@ -90,22 +115,29 @@ def _choices(values: Sequence[Json]) -> str:
 
 def is_of_type(value: Json, kind: str) -> bool:
     """Tell whether a value is of a type of the format; 3.0 is an integer, as in JSON Schema, and true is none."""
-    match kind:
-        case "string":
-            return isinstance(value, str)
-        case "boolean":
-            return isinstance(value, bool)
-        case "integer":
-            whole = isinstance(value, float) and value.is_integer()
-            return (isinstance(value, int) and not isinstance(value, bool)) or whole
-        case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case "object":
-            return isinstance(value, Mapping)
-        case "array":
-            return isinstance(value, list | tuple)
-        case _:
-            return True
+    is_value_of = _TYPE_CHECKS.get(kind)
+    return is_value_of is None or is_value_of(value)
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(value: Json) -> bool:
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_TYPE_CHECKS: Final[Mapping[str, Callable[[Json], bool]]] = {
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": _is_integer,
+    "number": _is_number,
+    "object": lambda value: isinstance(value, Mapping),
+    "array": lambda value: isinstance(value, list | tuple),
+}
+"""How a value is seen to be of a type; it may be of any other one, as "any" is."""
 
 
 def _same(one: Json, other: Json) -> bool:
@@ -113,17 +145,27 @@ def _same(one: Json, other: Json) -> bool:
 
 
 def _check_text(spec: Mapping[str, Any], value: str) -> list[str]:
-    pattern, form = spec.get("pattern"), spec.get("format")
-    if isinstance(pattern, str):
-        try:
-            if not finds(pattern, value):
-                return [f"does not match the pattern {pattern!r}"]
-        except InvalidPattern as error:  # of a definition that an older version took
-            return [f"cannot be matched against the pattern {pattern!r}: {error}"]
+    reason = _check_pattern(spec.get("pattern"), value)
+    if reason:
+        return [reason]
+    form = spec.get("format")
     check = _FORMATS.get(form) if isinstance(form, str) else None
-    return (
-        [f"is not of format {form}"] if check is not None and not check(value) else []
-    )
+    if check is None or check(value):
+        return []
+    return [f"is not of format {form}"]
+
+
+def _check_pattern(pattern: object, value: str) -> str:
+    """Say how a text does not fit a pattern, "" where it does."""
+    if not isinstance(pattern, str):
+        return ""
+    try:
+        fits = finds(pattern, value)
+    except InvalidPattern as error:  # of a definition that an older version took
+        return f"cannot be matched against the pattern {pattern!r}: {error}"
+    if fits:
+        return ""
+    return f"does not match the pattern {pattern!r}"
 
 
 def _parses(parse: Any) -> Any:

@@ -7,6 +7,7 @@ iteration of a loop. The static path of an instance, without its indexes, names 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 COMPENSATE: Final = "~compensate"
@@ -26,7 +27,15 @@ def static(path: str) -> str:
 
 def inside(frame: str, name: str) -> str:
     """Return the path of a step in a frame."""
-    return f"{frame}.{name}" if frame else name
+    if frame:
+        return f"{frame}.{name}"
+    return name
+
+
+def all_inside(frame: str, names: Iterable[str]) -> list[str]:
+    """Return the paths of some steps in a frame."""
+    prefix = f"{frame}." if frame else ""
+    return [prefix + name for name in names]
 
 
 def item(container: str, index: int) -> str:
@@ -45,6 +54,11 @@ def container_of(path: str) -> tuple[str, int]:
     return path[:at], int(path[at + 1 : -1])
 
 
+def container_name(path: str) -> str:
+    """Return the container of an item; it is asked for at each item, and less work than `container_of`."""
+    return path[: path.rindex("[")]
+
+
 def frame_of(path: str) -> str:
     """Return the frame in which a step stands, empty for the run."""
     return path.rpartition(".")[0]
@@ -52,7 +66,8 @@ def frame_of(path: str) -> str:
 
 def frames_of(path: str) -> list[str]:
     """Return all frames around a path, outermost (the run) first; the path itself is the last."""
-    frames, at = [""], -1
+    frames = [""]
+    at = -1
     while (at := path.find(".", at + 1)) >= 0:
         frames.append(path[:at])
     frames.append(path)
@@ -61,9 +76,10 @@ def frames_of(path: str) -> list[str]:
 
 def within(path: str, frame: str) -> bool:
     """Tell whether a path lies inside a frame or container."""
-    return not frame or (
-        path.startswith(frame) and path[len(frame) : len(frame) + 1] in (".", "[")
-    )
+    if not frame:
+        return True
+    behind = len(frame)
+    return path.startswith(frame) and path[behind : behind + 1] in (".", "[")
 
 
 def is_unwinding(path: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from openagents_json.workflow.core.paths import static
 from openagents_json.workflow.core.retry import RetryPolicy
+from openagents_json.workflow.core.usage import Budget
 from openagents_json.workflow.expressions.secret_places import SecretText
 from openagents_json.workflow.expressions.templates import Template
 from openagents_json.workflow.types import Json
@@ -178,6 +179,13 @@ class StepPlan:
     compensated: bool = False
     persist: bool = False
 
+    @property
+    def inner(self) -> tuple[str, ...]:
+        """Return the ids of the steps that run inside of it, in document order."""
+        if self.block:
+            return self.block.order
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
@@ -213,6 +221,7 @@ class Plan:
     gates: tuple[Gate, ...] = ()
     persistence: Persistence = Persistence()
     start_delay: int = 0
+    budget: Budget | None = None
 
     def of(self, path: str) -> StepPlan:
         """Return the plan of a step instance."""

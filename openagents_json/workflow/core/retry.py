@@ -48,36 +48,36 @@ def next_delay(
     The wait is delay x multiplier^(failures - 1), as tenacity.wait_exponential has it; the jitter comes from `seed`
     and the count, so that a replay computes the same. The maximum holds with the jitter too.
     """
-    if failures > policy.max_retries or error_type in policy.no_retry_on:
+    is_the_last = failures > policy.max_retries or error_type in policy.no_retry_on
+    if is_the_last:
         return None
     if policy.retry_on and error_type not in policy.retry_on:
         return None
-    cap = (
-        MAX_DELAY_MS
-        if policy.max_delay_ms is None
-        else min(policy.max_delay_ms, MAX_DELAY_MS)
-    )
+    cap = MAX_DELAY_MS
+    if policy.max_delay_ms is not None:
+        cap = min(policy.max_delay_ms, MAX_DELAY_MS)
     delay = _grown(policy, failures, cap)
     fraction = 0.1 if policy.jitter is True else float(policy.jitter)
     if fraction:
-        delay *= 1 + fraction * (2 * _draw(f"{seed}#{failures}") - 1)
+        direction = 2 * _draw(f"{seed}#{failures}") - 1
+        delay *= 1 + fraction * direction
     return max(0, min(cap, round(delay)))
 
 
 def _grown(policy: RetryPolicy, failures: int, cap: int) -> float:
+    """Return the wait without jitter, in ms, which grows with each failure."""
     if not policy.delay_ms:
         return 0.0
+    exponent = max(0, failures - 1)
     try:
-        return min(
-            float(cap), policy.delay_ms * policy.multiplier ** max(0, failures - 1)
-        )
+        delay = policy.delay_ms * policy.multiplier**exponent
     except OverflowError:
         return float(cap)
+    return min(float(cap), delay)
 
 
 def _draw(text: str) -> float:
     """Return a number in [0, 1) that looks random and depends on the text alone."""
-    digest = hashlib.blake2b(
-        text.encode("utf-8", "surrogatepass"), digest_size=8
-    ).digest()
+    encoded = text.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(encoded, digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

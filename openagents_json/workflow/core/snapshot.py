@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from immutables import Map
@@ -16,12 +16,14 @@ from openagents_json.workflow.core.state import (
     Signal,
     StepState,
 )
+from openagents_json.workflow.core.usage import Used
 from openagents_json.workflow.errors import UnreadableSnapshot
 from openagents_json.workflow.types import Json
 
 _DEFAULTS: Final = asdict(StepState(SCHEDULED, {}))
 _FIELDS: Final = StepState.__struct_fields__
 _INDEXES: Final = {name: index for index, name in enumerate(_FIELDS)}
+_PLAIN: Final = tuple(_DEFAULTS.values())
 _MAPS: Final = frozenset(
     {"steps", "open_steps", "heard", "past", "memo", "unsettled", "lives"}
 )
@@ -36,9 +38,9 @@ FORMAT: Final = hashlib.sha256(
 
 def dump(state: RunState) -> Json:
     """Return the state of a run that has begun as JSON; of a step, what holds its default is left out."""
-    data: dict[str, Any] = {
-        name: value for name, value in asdict(state).items() if name not in _MAPS
-    }
+    data: dict[str, Any] = asdict(state)
+    for name in _MAPS:
+        del data[name]
     data["signals"] = [astuple(signal) for signal in state.signals]
     data["sets"] = dict(state.sets)
     data["heard"] = sorted(state.heard)
@@ -52,16 +54,22 @@ def dump(state: RunState) -> Json:
 
 
 def _step(step: StepState) -> list[Any]:
-    out: list[Any] = [step.status, step.inputs]
-    for index, (value, default) in enumerate(
-        zip(astuple(step), _DEFAULTS.values(), strict=True)
-    ):
-        if index > 1 and (
-            value is not default
-            and (value != default or type(value) is not type(default))
-        ):
-            out += (index, list(astuple(value)) if isinstance(value, Group) else value)
-    return out
+    flat: list[Any] = [step.status, step.inputs]
+    values = astuple(step)
+    for index in range(len(flat), len(values)):
+        value = values[index]
+        default = _PLAIN[index]
+        if value is default:  # which is nearly always so, and quicker to see
+            continue
+        if value != default or type(value) is not type(default):
+            flat += (index, _plain(value))
+    return flat
+
+
+def _plain(value: object) -> Json:
+    if isinstance(value, Group):
+        return list(astuple(value))
+    return value
 
 
 def load(data: Mapping[str, Any]) -> RunState:
@@ -76,31 +84,39 @@ def load(data: Mapping[str, Any]) -> RunState:
 
 
 def _load(data: dict[str, Any]) -> RunState:
-    steps = {path: _loaded(flat) for path, flat in data.pop("steps").items()}
-    open_steps = data.pop("open")
-    data["signals"] = tuple(Signal(*values) for values in data["signals"])
+    data["signals"] = tuple([Signal(*values) for values in data["signals"]])
     data["queue"] = tuple(data["queue"])
-    data["pending"] = tuple((path, sequence) for path, sequence in data["pending"])
+    data["pending"] = tuple([(path, sequence) for path, sequence in data["pending"]])
     data["sets"] = data["sets"] or Map()
-    return RunState(
-        **{
-            **data,
-            "steps": Map(steps),
-            "memo": Map({path: _loaded(flat) for path, flat in data["memo"].items()}),
-            "open_steps": Map(dict.fromkeys(open_steps, True)),
-            "unsettled": Map(dict.fromkeys(data["unsettled"], True)),
-            "heard": Map(dict.fromkeys(data["heard"], True)),
-            "lives": Map(data["lives"]),
-            "past": Map(
-                {path: (a, b, tuple(c)) for path, (a, b, c) in data["past"].items()}
-            ),
-        }
-    )
+    data["steps"] = _loaded_steps(data["steps"])
+    data["memo"] = _loaded_steps(data["memo"])
+    data["open_steps"] = _loaded_set(data.pop("open"))
+    data["unsettled"] = _loaded_set(data["unsettled"])
+    data["heard"] = _loaded_set(data["heard"])
+    data["lives"] = Map(data["lives"])
+    data["past"] = _loaded_past(data["past"])
+    data["used"] = Used(*data["used"])
+    data["granted_at"] = Used(*data["granted_at"])
+    return RunState(**data)
+
+
+def _loaded_steps(steps: Mapping[str, list[Any]]) -> Map[str, StepState]:
+    return Map({path: _loaded(flat) for path, flat in steps.items()})
+
+
+def _loaded_set(members: Iterable[str]) -> Map[str, bool]:
+    return Map(dict.fromkeys(members, True))
+
+
+def _loaded_past(past: Mapping[str, Any]) -> Map[str, tuple[int, int, Any]]:
+    counted = {}
+    for path, (attempts, children, waits) in past.items():
+        counted[path] = (attempts, children, tuple(waits))
+    return Map(counted)
 
 
 _GROUP: Final = _INDEXES["group"]
 _WAITS: Final = _INDEXES["waits"]
-_PLAIN: Final = tuple(_DEFAULTS.values())
 
 
 def _loaded(flat: list[Any]) -> StepState:

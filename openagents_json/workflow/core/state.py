@@ -5,8 +5,8 @@ A fold copies these records for each event, which is why they are structs: docs/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, cast
 
 from immutables import Map
 from msgspec import Struct
@@ -15,6 +15,7 @@ from openagents_json.statuses import CLOSED_RUN as CLOSED_RUN
 from openagents_json.statuses import OPEN_STEP as OPEN_STEP
 from openagents_json.statuses import RunStatus, StepStatus
 from openagents_json.workflow.core.paths import item, static
+from openagents_json.workflow.core.usage import NOTHING, Used
 from openagents_json.workflow.types import Json
 
 SCHEDULED: Final = "scheduled"
@@ -108,6 +109,13 @@ class StepState(Struct, frozen=True, gc=False):
     begun_ms: int = 0
 
     @property
+    def opened(self) -> int:
+        """Return how many items or iterations it has had."""
+        if self.group:
+            return self.group.opened
+        return 0
+
+    @property
     def failed_for_good(self) -> bool:
         """Tell whether it failed, is not tried again, and nothing in the document handles that."""
         return self.status == FAILED and self.then == "fail"
@@ -118,6 +126,10 @@ class StepState(Struct, frozen=True, gc=False):
         if self.status == FAILED:
             return self.then != "fail"
         return self.status == COMPLETED
+
+
+NO_STEP: Final = StepState(cast("StepStatus", ""), {})
+"""What stands for a step that the run does not have: it has no status."""
 
 
 class Signal(Struct, frozen=True, gc=False):
@@ -132,6 +144,10 @@ class Signal(Struct, frozen=True, gc=False):
     at_ms: int = 0
 
 
+NO_PAST: Final[tuple[int, int, tuple[Json, ...]]] = (0, 0, ())
+"""Attempts, children and gates of a step that has not been forgotten."""
+
+
 class RunState(Struct, frozen=True, gc=False):
     """One run; the keys of `open_steps` are the steps that are scheduled and not resolved, in no stable order.
 
@@ -141,7 +157,8 @@ class RunState(Struct, frozen=True, gc=False):
     begun anew, from 2; `unsettled` are steps to be tried again and
     failures that nobody has decided on, `pending` the latest outcomes behind which no decision shows, each with its
     sequence; `fence` is the last that a claim was given; `children` counts the runs that were started; the events up to
-    version `imported` were written in another store.
+    version `imported` were written in another store; `used` is what its attempts and its children have used, and the
+    budget counts from `granted_at`; `over_budget` says that it is paused for that: pause or ask.
     """
 
     status: RunStatus = NEW
@@ -174,11 +191,27 @@ class RunState(Struct, frozen=True, gc=False):
     held: bool = False
     children: int = 0
     imported: int = 0
+    used: Used = NOTHING
+    granted_at: Used = NOTHING
+    budget: Mapping[str, Json] | None = None
+    over_budget: str = ""
 
     def idempotency_key(self, path: str) -> str:
         """Return the key that is equal for all attempts of a step, until it has completed and is done again."""
         life: int = self.lives.get(path, self.lives.get(static(path), 1))
         return f"{self.run}/{path}" + (f"#{life}" if life > 1 else "")
+
+    def with_status(
+        self, status: StepStatus, paths: Iterable[str] | None = None
+    ) -> list[str]:
+        """Return those of some steps, of all where none are named, that have a status."""
+        steps = self.steps
+        among = steps if paths is None else paths
+        return [path for path in among if steps[path].status == status]
+
+    def is_resolved(self, path: str) -> bool:
+        """Tell whether a step has begun and ended."""
+        return path in self.steps and path not in self.open_steps
 
     @property
     def closed(self) -> bool:
@@ -188,7 +221,9 @@ class RunState(Struct, frozen=True, gc=False):
     @property
     def depth(self) -> int:
         """Return how many runs are above this one."""
-        return int(self.parent["depth"]) if self.parent else 0
+        if self.parent:
+            return int(self.parent["depth"])
+        return 0
 
 
 def initial() -> RunState:
@@ -198,30 +233,42 @@ def initial() -> RunState:
 
 def begun(state: RunState, path: str) -> bool:
     """Tell whether a step has had an attempt since it was scheduled; attempts go on counting when it is done again."""
-    return state.steps[path].attempt > state.past.get(path, (0, 0, ()))[0]
+    past_attempt, _, _ = state.past.get(path, NO_PAST)
+    return state.steps[path].attempt > past_attempt
 
 
 def gather(state: RunState, path: str) -> Json:
     """Return the results of a step's items in the order of the input, as an object when the input is one."""
     step = state.steps[path]
-    count = step.group.opened if step.group else 0
-    results = [
-        instance.output if (instance := state.steps.get(item(path, i))) else None
-        for i in range(count)
-    ]
+    instances = [item(path, index) for index in range(step.opened)]
+    results = [state.steps.get(instance, NO_STEP).output for instance in instances]
     items = step.inputs.get("items")
-    return (
-        dict(zip(sorted(items), results, strict=False))
-        if isinstance(items, Mapping)
-        else results
-    )
+    if isinstance(items, Mapping):
+        return dict(zip(sorted(items), results, strict=False))
+    return results
+
+
+def item_errors(state: RunState, path: str) -> list[Json]:
+    """Return index (or key), type and message of the errors of a step's items, in the order of the input."""
+    step = state.steps[path]
+    items = step.inputs.get("items")
+    count = step.group.opened if step.group else 0
+    keys: Sequence[Json] = sorted(items) if isinstance(items, Mapping) else range(count)
+    errors: list[Json] = []
+    for number, key in enumerate(keys[:count]):
+        instance = state.steps.get(item(path, number))
+        if instance is None or instance.status != FAILED or instance.error is None:
+            continue
+        error = {name: instance.error.get(name) for name in ("type", "message")}
+        errors.append({"index": key, **error})
+    return errors
 
 
 def last_result(state: RunState, path: str) -> Json:
     """Return the result of the last completed iteration of a loop, null before the first."""
-    step = state.steps.get(path)
-    for index in range(step.group.opened - 1 if step and step.group else -1, -1, -1):
-        iteration = state.steps.get(item(path, index))
-        if iteration is not None and iteration.status == COMPLETED:
+    opened = state.steps.get(path, NO_STEP).opened
+    for index in reversed(range(opened)):
+        iteration = state.steps.get(item(path, index), NO_STEP)
+        if iteration.status == COMPLETED:
             return iteration.output
     return None

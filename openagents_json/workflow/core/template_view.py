@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from openagents_json.workflow.core import state as st
@@ -42,11 +43,10 @@ class RunView:
 
     def at(self, path: str) -> RunView:
         """Return the view from the place of a step."""
-        return (
-            self
-            if "." not in path and path[-1:] != "]"
-            else RunView(self._holder, path, self._status)
-        )
+        is_of_the_run = "." not in path and not is_item(path)
+        if is_of_the_run:
+            return self
+        return RunView(self._holder, path, self._status)
 
     def within(self, frame: str) -> RunView:
         """Return the view from inside of a frame."""
@@ -80,20 +80,27 @@ class RunView:
 
     def step(self, step_id: str) -> StepView | None:
         """Return a resolved step, the nearest of its name, None while it is not resolved."""
-        step = self._holder.state.steps.get(self._instance(step_id))
+        state = self._holder.state
+        path = self._instance(step_id)
+        step = state.steps.get(path)
         if step is None or step.status in st.OPEN_STEP:
             return None
-        return StepView(
-            step.status, step.output, step.outputs, step.error, step.attempt
-        )
+        facts = (step.status, step.output, step.outputs, step.error, step.attempt)
+        if step.kind != st.FOREACH or step.group is None:
+            return StepView(*facts)
+        errors = partial(st.item_errors, state, path)
+        return StepView(*facts, step.group.opened, errors)
 
     def _instance(self, step_id: str) -> str:
+        """Return the path of the nearest step of a name."""
         if not self._path:
             return step_id
         home = self._holder.plan.homes.get(step_id, step_id)
         depth = home.count(".")
         frames = frames_of(self._path)
-        return inside(frames[depth], step_id) if 0 < depth < len(frames) else step_id
+        if not 0 < depth < len(frames):
+            return step_id
+        return inside(frames[depth], step_id)
 
     @property
     def local(self) -> Mapping[str, Json]:
@@ -105,25 +112,25 @@ class RunView:
         if path.startswith(ON_FAILURE):
             state = self._holder.state
             names = {"error": state.error, "failed_step": state.failed_step}
-        for frame in frames_of(path) if "[" in path else ():
-            if is_item(frame):
-                names |= item_locals(self._holder, frame)
+        if "[" in path:
+            for item in filter(is_item, frames_of(path)):
+                names |= item_locals(self._holder, item)
         return names
 
 
 def item_locals(holder: HoldsRun, path: str) -> dict[str, Json]:
     """Return what an item or iteration adds to the names that templates see."""
     container, index = container_of(path)
-    step, plan = holder.state.steps.get(container), holder.plan.of(container)
-    if plan.foreach is None:
-        first = step.inputs if step and step.inputs else None
-        previous = st.last_result(holder.state, container) if index else first
+    inputs = holder.state.steps.get(container, st.NO_STEP).inputs
+    foreach = holder.plan.of(container).foreach
+    if foreach is None:
+        previous: Json = inputs or None  # of the first iteration
+        if index:
+            previous = st.last_result(holder.state, container)
         return {"index": index, "iteration": index, "previous": previous}
-    items = step.inputs.get("items") if step else None
+    items = inputs.get("items")
     if isinstance(items, Mapping):
         key = sorted(items)[index]
-        return {plan.foreach.item: items[key], plan.foreach.index: key}
-    return {
-        plan.foreach.item: items[index] if items else None,
-        plan.foreach.index: index,
-    }
+        return {foreach.item: items[key], foreach.index: key}
+    item = items[index] if items else None
+    return {foreach.item: item, foreach.index: index}

@@ -57,11 +57,9 @@ class Budget:
             raise OverBound(self._reason())
 
     def _reason(self) -> str:
-        begins = (
-            f"{TOGETHER} {self.together:,}"
-            if self.together
-            else f"it needs more than {self.most:,}"
-        )
+        begins = f"it needs more than {self.most:,}"
+        if self.together:
+            begins = f"{TOGETHER} {self.together:,}"
         return f"{begins} operations; do such work in a component"
 
     def copy(self, characters: int) -> None:
@@ -74,9 +72,8 @@ class Budget:
         Raises OverBound.
         """
         if characters > MAX_TEXT:
-            raise OverBound(
-                f"a text would be too long: more than {MAX_TEXT:,} characters"
-            )
+            reason = f"a text would be too long: more than {MAX_TEXT:,} characters"
+            raise OverBound(reason)
         self.copy(characters)
 
     def items(self, count: int) -> None:
@@ -85,9 +82,8 @@ class Budget:
         Raises OverBound.
         """
         if count > MAX_ITEMS:
-            raise OverBound(
-                f"an array would be too long: more than {MAX_ITEMS:,} elements"
-            )
+            reason = f"an array would be too long: more than {MAX_ITEMS:,} elements"
+            raise OverBound(reason)
         self.spend(1 + (count >> 3))
 
     def used(self, value: Any) -> None:
@@ -121,12 +117,14 @@ class Together:
 
     def renew(self) -> None:
         """Begin again, as the run takes another way: what undoes its work is not to fail for what came before."""
-        self._left, self._last = self._most, None
+        self._left = self._most
+        self._last = None
 
 
 def weigh(budget: Budget, value: Any) -> int:
     """Count all that is in a value, without recursion; gives the number of characters of its texts."""
-    characters, todo = 0, [value]
+    characters = 0
+    todo = [value]
     while todo:
         item = todo.pop()
         if isinstance(item, str):
@@ -135,9 +133,10 @@ def weigh(budget: Budget, value: Any) -> int:
         elif isinstance(item, Mapping):
             budget.spend(1 + len(item))
             todo.extend(item.values())
-            keys = sum(len(key) for key in item if isinstance(key, str))
-            budget.copy(keys)
-            characters += keys
+            texts = [key for key in item if isinstance(key, str)]
+            in_keys = sum(map(len, texts))
+            budget.copy(in_keys)
+            characters += in_keys
         elif isinstance(item, list | tuple):
             budget.spend(1 + len(item))
             todo.extend(item)

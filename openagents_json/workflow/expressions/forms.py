@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from openagents_json.workflow.errors import ExpressionFailed, OverBound
-from openagents_json.workflow.expressions.grammar import IDENTIFIER, Expression
+from openagents_json.workflow.expressions.grammar import IDENTIFIER, Expression, Path
 from openagents_json.workflow.expressions.names import CompiledExpression, Names, alias
 from openagents_json.workflow.expressions.namespace import Lookup, find_path
 from openagents_json.workflow.types import Json
@@ -31,33 +31,49 @@ def compile_form(text: str, names: Names) -> CompiledExpression:
 
     Raises ExpressionError.
     """
-    path = _as_path(text, names)
+    path = path_in(text, names)
     if path is None:
         return _full(text, names)
     keys = tuple(str(key) for key in path)
     return CompiledExpression((keys,), partial(_path_reader, text, path))
 
 
-def _as_path(text: str, names: Names) -> tuple[str | int, ...] | None:
+def path_in(text: str, names: Names) -> tuple[str | int, ...] | None:
     """Read a dotted path, if it is nothing else; a hyphen before a known name or a number is a minus."""
     if not _PATH.match(text):
         return None
-    word = _WORD.match(text)
-    root = word[0] if word else ""
-    if not names.is_known(root) and not _surely_a_name(root, names):
+    root = _root_of(text)
+    is_unknown = not names.is_known(root) and not _surely_a_name(root, names)
+    if is_unknown:
         return None
     keys: list[str | int] = [root]
     for match in _SEGMENT.finditer(text, len(root)):
-        name, index, *quoted = match.groups()
-        if index is not None:
-            keys.append(int(index))
-            continue
+        name = match[1]
         if name is None:
-            name = next(key for key in quoted if key is not None)
-        elif "-" in name and not _hyphenated(keys, name, names):
+            keys.append(_key_in_brackets(match))
+            continue
+        is_difference = "-" in name and not _hyphenated(keys, name, names)
+        if is_difference:
             return None
         keys.append(name)
     return tuple(keys)
+
+
+def _root_of(text: str) -> str:
+    word = _WORD.match(text)
+    if word is None:
+        return ""
+    return word[0]
+
+
+def _key_in_brackets(match: re.Match[str]) -> str | int:
+    """Return an index, or a name in quotes of either kind."""
+    _, index, single_quoted, double_quoted = match.groups()
+    if index is not None:
+        return int(index)
+    if single_quoted is not None:
+        return single_quoted
+    return double_quoted
 
 
 def _surely_a_name(word: str, names: Names) -> bool:
@@ -69,7 +85,7 @@ def _surely_a_name(word: str, names: Names) -> bool:
 
 def _hyphenated(keys: list[str | int], name: str, names: Names) -> bool:
     """Tell whether a member with hyphens is one name: a declared input, or no difference that means anything."""
-    is_input = len(keys) == 1 and keys[0] in ("input", "inputs")
+    is_input = keys in (["input"], ["inputs"])
     if is_input and name in names.inputs:
         return True
     behind = name.split("-", 1)[1]
@@ -85,9 +101,7 @@ def _path_reader(
             value = find_path(lookup, path)
             lookup.budget.used(value)
             return value
-        except OverBound as error:
-            raise ExpressionFailed(text, str(error), pointer) from None
-        except LookupError as error:
+        except (OverBound, LookupError) as error:
             raise ExpressionFailed(text, str(error.args[0]), pointer) from None
 
     return read
@@ -96,9 +110,10 @@ def _path_reader(
 def _full(text: str, names: Names) -> CompiledExpression:
     aliased, aliases = alias(text, names)
     expression = Expression(aliased)
-    paths = tuple(
-        (aliases.get(path[0], path[0]), *path[1:]) for path in expression.paths
-    )
+
+    def named(path: Path) -> Path:
+        root, *keys = path
+        return (aliases.get(root, root), *keys)
 
     def value_of(lookup: Lookup) -> Callable[[str], Json]:
         if not aliases:
@@ -116,4 +131,4 @@ def _full(text: str, names: Names) -> CompiledExpression:
 
         return evaluate
 
-    return CompiledExpression(paths, at)
+    return CompiledExpression(tuple(map(named, expression.paths)), at)

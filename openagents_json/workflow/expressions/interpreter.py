@@ -52,12 +52,14 @@ def _name(node: Any) -> Run:
 
 
 def _getattr(node: Any) -> Run:
-    of, key = make(node.node), node.attr
+    of = make(node.node)
+    key = node.attr
     return lambda names, budget: find_member(budget, of(names, budget), key)
 
 
 def _getitem(node: Any) -> Run:
-    of, key = make(node.node), make(node.arg)
+    of = make(node.node)
+    key = make(node.arg)
     return lambda names, budget: find_member(
         budget, of(names, budget), key(names, budget)
     )
@@ -90,7 +92,8 @@ def _arguments(
 
 
 def _call(node: Any) -> Run:
-    of, arguments = make(node.node), _arguments(node)
+    of = make(node.node)
+    arguments = _arguments(node)
 
     def run(names: Names, budget: Budget) -> Any:
         method = of(names, budget)
@@ -104,11 +107,9 @@ def _applied(kind: str, functions: Any) -> Callable[[Any], Run]:
     def maker(node: Any) -> Run:
         if node.name not in functions:
             raise NotAvailable(f"No {kind} named {node.name!r}.")
-        of, arguments, function = (
-            make(node.node),
-            _arguments(node),
-            functions[node.name],
-        )
+        of = make(node.node)
+        arguments = _arguments(node)
+        function = functions[node.name]
 
         def run(names: Names, budget: Budget) -> Any:
             value = of(names, budget)
@@ -121,7 +122,9 @@ def _applied(kind: str, functions: Any) -> Callable[[Any], Run]:
 
 
 def _binary(node: Any) -> Run:
-    left, right, function = make(node.left), make(node.right), BINARY[node.operator]
+    left = make(node.left)
+    right = make(node.right)
+    function = BINARY[node.operator]
     return lambda names, budget: function(
         budget, left(names, budget), right(names, budget)
     )
@@ -132,7 +135,8 @@ def _compare(node: Any) -> Run:
     rest = [(COMPARE[operand.op], make(operand.expr)) for operand in node.ops]
 
     def run(names: Names, budget: Budget) -> Any:
-        left, result = first(names, budget), True
+        left = first(names, budget)
+        result = True
         for function, operand in rest:
             right = operand(names, budget)
             result = function(budget, left, right)
@@ -145,12 +149,14 @@ def _compare(node: Any) -> Run:
 
 
 def _and(node: Any) -> Run:
-    left, right = make(node.left), make(node.right)
+    left = make(node.left)
+    right = make(node.right)
     return lambda names, budget: left(names, budget) and right(names, budget)
 
 
 def _or(node: Any) -> Run:
-    left, right = make(node.left), make(node.right)
+    left = make(node.left)
+    right = make(node.right)
     return lambda names, budget: left(names, budget) or right(names, budget)
 
 
@@ -170,7 +176,8 @@ def _pos(node: Any) -> Run:
 
 
 def _condition(node: Any) -> Run:
-    test, one = make(node.test), make(node.expr1)
+    test = make(node.test)
+    one = make(node.expr1)
     other = None if node.expr2 is None else make(node.expr2)
 
     def run(names: Names, budget: Budget) -> Any:

@@ -91,7 +91,8 @@ def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
     if not names.odd:
         return text, aliases
     by_step: dict[str, str] = {}
-    pieces, position = [], 0
+    pieces = []
+    position = 0
     for match in _WORDS_AND_TEXTS.finditer(text):
         word = match[0]
         is_text = word[0] in "'\""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.functions.members import missing
 from openagents_json.workflow.expressions.null import NULL, Null
 from openagents_json.workflow.expressions.scope import Scope, StepView
@@ -15,13 +16,21 @@ _FACTS: Final = frozenset(
 )
 
 
+ERRORS: Final = "errors"
+"""Under this name, a foreach has the errors of its items, unless its result has a member of that name.
+
+It is not among the facts: a step as a whole is what it was before there was this name.
+"""
+
+
 class StepNames(Mapping[str, Any]):
     """A step as templates see it: its facts, its named outputs, and else the members of its output."""
 
-    __slots__ = ("_view",)
+    __slots__ = ("_budget", "_view")
 
-    def __init__(self, view: StepView) -> None:
+    def __init__(self, view: StepView, budget: Budget) -> None:
         self._view = view
+        self._budget = budget
 
     def __getitem__(self, key: str) -> Any:
         view = self._view
@@ -29,7 +38,16 @@ class StepNames(Mapping[str, Any]):
             return view.status == "completed"
         if key in ("status", "attempts", "error"):
             return getattr(view, key)
+        if key == ERRORS and view.item_errors is not None and not self._says(key):
+            # Each item is looked at, however often an expression asks.
+            self._budget.spend(view.items)
+            return view.item_errors()
         return self._result(view, key)
+
+    def _says(self, key: str) -> bool:
+        """Tell whether the result has a member, or an output, of that name."""
+        results = (self._view.outputs, self._view.output)
+        return any(isinstance(x, Mapping) and key in x for x in results)
 
     def _result(self, view: StepView, key: str) -> Any:
         # One rule for all forms: a step without a result is null, and so is whatever is looked up in it; what a handler
@@ -38,47 +56,46 @@ class StepNames(Mapping[str, Any]):
             return NULL
         if key == "output":
             return view.output
-        members = view.outputs if view.outputs is not None else view.output
+        members = _members_of(view)
         if key == "outputs":
-            return members if isinstance(members, Mapping) else {}
-        if isinstance(members, Mapping) and key in members:
+            return members
+        if key in members:
             return members[key]
-        if (
-            view.outputs is not None
-            and isinstance(view.output, Mapping)
-            and key in view.output
-        ):
+        if isinstance(view.output, Mapping):
             return view.output[key]
         raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        members = (
-            self._view.outputs if self._view.outputs is not None else self._view.output
-        )
-        return iter(
-            dict.fromkeys(
-                [
-                    *(sorted(members) if isinstance(members, Mapping) else ()),
-                    *sorted(_FACTS),
-                ]
-            )
-        )
+        names = [*sorted(_members_of(self._view)), *sorted(_FACTS)]
+        return iter(dict.fromkeys(names))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
+def _members_of(view: StepView) -> Mapping[str, Json]:
+    """Return the named outputs of a step, or else the members of its output."""
+    if view.outputs is not None:
+        return view.outputs
+    if isinstance(view.output, Mapping):
+        return view.output
+    return {}
+
+
 class StepsView(Mapping[str, Any]):
     """All steps, by id."""
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_budget", "_scope")
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, budget: Budget) -> None:
         self._scope = scope
+        self._budget = budget
 
     def __getitem__(self, key: str) -> Any:
         view = self._scope.step(key)
-        return NULL if view is None else StepNames(view)
+        if view is None:
+            return NULL
+        return StepNames(view, self._budget)
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -132,11 +149,13 @@ class Lookup:
             case "workflow":
                 return self._scope.workflow
             case "steps":
-                return StepsView(self._scope)
+                return StepsView(self._scope, self.budget)
             case "secrets":
                 return _SECRETS
         view = self._scope.step(name)
-        return NULL if view is None else StepNames(view)
+        if view is None:
+            return NULL
+        return StepNames(view, self.budget)
 
 
 def find_path(lookup: Lookup, path: tuple[str | int, ...]) -> Json:

@@ -28,7 +28,9 @@ def compile_pattern(pattern: str) -> Any:
     if len(pattern) > MAX_PATTERN:
         raise InvalidPattern(f"it is longer than {MAX_PATTERN} characters")
     options = re2.Options()
-    options.log_errors, options.never_capture, options.max_mem = False, True, _MEMORY
+    options.log_errors = False
+    options.never_capture = True
+    options.max_mem = _MEMORY
     try:
         return re2.compile(_END_OF_TEXT.sub(_as_re2, pattern), options)
     except re2.error as error:
@@ -50,14 +52,14 @@ def finds(pattern: str, text: str) -> bool:
 
 
 def _as_re2(escape: re.Match[str]) -> str:
-    return (
-        r"\z" if escape[0] == r"\Z" else escape[0]
-    )  # Python's and RE2's word for the end of the text
+    # Python's and RE2's word for the end of the text.
+    if escape[0] == r"\Z":
+        return r"\z"
+    return escape[0]
 
 
 def _why(error: Exception) -> str:
     reason = error.args[0] if error.args else ""
-    text = (
-        reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-    )
-    return f"{text} (RE2, which has no references to groups and no looking ahead or behind)"
+    if isinstance(reason, bytes):
+        reason = reason.decode("utf-8", "replace")
+    return f"{reason} (RE2, which has no references to groups and no looking ahead or behind)"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import cache
 from typing import Any, Final
 
 from openagents_json.workflow.errors import InvalidPattern, OverBound
@@ -16,6 +18,9 @@ Keyword = Callable[[Any, Any, Any, Any], Iterator[Any] | None]
 _KEYWORD: Final = 10
 """Looking at one value for one keyword takes about as long as so many other steps of work."""
 
+_BUDGET: Final = ContextVar[Budget]("budget of a validation")
+
+_COMPARING: Final = ("enum", "const", "uniqueItems", "contains")
 _PATTERNS: Final = ("pattern", "patternProperties", "additionalProperties")
 
 
@@ -23,14 +28,10 @@ def first_problem(schema: Any, payload: Any) -> str:
     """Return why a payload does not fit a schema, empty when it does, and when there is none."""
     if schema is None:
         return ""
-    from referencing import Registry
     from referencing.exceptions import Unresolvable
 
     try:
-        errors = _validator()(in_order(schema), registry=Registry()).iter_errors(
-            in_order(payload)
-        )
-        first = next(iter(errors), None)
+        first = _first_error(in_order(schema), in_order(payload))
     except OverBound:
         return "checking it against its schema would be too much work"
     except (Unresolvable, RecursionError, InvalidPattern) as error:
@@ -41,11 +42,22 @@ def first_problem(schema: Any, payload: Any) -> str:
     return f"{location}: {first.message}"[:500]
 
 
+def fits(schema: Any, value: Any) -> bool | None:
+    """Tell whether a value is valid under a schema; None where that cannot be told, or is too much work."""
+    from referencing.exceptions import Unresolvable
+
+    try:
+        return _first_error(schema, value) is None
+    except (OverBound, Unresolvable, RecursionError, InvalidPattern):
+        return None
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
+        return None  # it is no schema
+
+
 def why_no_schema(schema: Any) -> str:
     """Return why something cannot be used as a JSON Schema, empty when it can."""
-    from jsonschema import (
-        Draft202012Validator,
-    )  # imported for documents that have a schema: it takes its time
+    # Imported for documents that have a schema: it takes its time.
+    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
     try:
@@ -62,39 +74,52 @@ def _check_inside(schema: Any) -> None:
 
     Raises ValueError.
     """
+    members: Iterable[Any] = ()
     if isinstance(schema, Mapping):
-        if "unevaluatedProperties" in schema and "patternProperties" in json.dumps(
-            schema
-        ):
-            raise ValueError("unevaluatedProperties cannot go with patternProperties")
-        reference, pattern, patterns = (
-            schema.get("$ref", "#"),
-            schema.get("pattern"),
-            schema.get("patternProperties"),
-        )
-        if isinstance(reference, str) and not reference.startswith("#"):
-            raise ValueError(f"{reference!r} lies outside of it")
-        for text in ([pattern] if isinstance(pattern, str) else []) + list(
-            patterns or ()
-        ):
-            compile_pattern(text)
-    members = (
-        schema.values()
-        if isinstance(schema, Mapping)
-        else schema
-        if isinstance(schema, list | tuple)
-        else ()
-    )
+        _check_here(schema)
+        members = schema.values()
+    elif isinstance(schema, list | tuple):
+        members = schema
     for inner in members:
         _check_inside(inner)
 
 
+def _check_here(schema: Mapping[str, Any]) -> None:
+    """Refuse what cannot be used of one object of a schema.
+
+    Raises ValueError.
+    """
+    is_strict = "unevaluatedProperties" in schema
+    if is_strict and "patternProperties" in json.dumps(schema):
+        raise ValueError("unevaluatedProperties cannot go with patternProperties")
+    reference = schema.get("$ref", "#")
+    if isinstance(reference, str) and not reference.startswith("#"):
+        raise ValueError(f"{reference!r} lies outside of it")
+    patterns = list(schema.get("patternProperties") or ())
+    if isinstance(schema.get("pattern"), str):
+        patterns.insert(0, schema["pattern"])
+    for pattern in patterns:
+        compile_pattern(pattern)
+
+
+def _first_error(schema: Any, value: Any) -> Any:
+    """Return what is wrong with a value first, None when nothing is; each value has a budget of its own."""
+    from referencing import Registry
+
+    validator = _validator()(schema, registry=Registry())
+    token = _BUDGET.set(Budget())
+    try:
+        return next(iter(validator.iter_errors(value)), None)
+    finally:
+        _BUDGET.reset(token)
+
+
+@cache
 def _validator() -> Any:
-    """Return a validator class with a budget of its own, for one validation."""
+    """Return the class of validators whose keywords take from the budget; to make it takes longer than to use it."""
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    budget = Budget()
     keywords: dict[str, Keyword] = dict(Draft202012Validator.VALIDATORS)
     keywords |= {
         "pattern": _pattern,
@@ -102,31 +127,34 @@ def _validator() -> Any:
         "additionalProperties": _additional,
     }
     strict: Any = extend
-    return strict(
-        Draft202012Validator,
-        {name: _charged(name, keyword, budget) for name, keyword in keywords.items()},
-    )
+    charged = {name: _charged(name, keyword) for name, keyword in keywords.items()}
+    return strict(Draft202012Validator, charged)
 
 
-def _charged(name: str, keyword: Keyword, budget: Budget) -> Keyword:
+def _charged(name: str, keyword: Keyword) -> Keyword:
     """Return a keyword that takes from the budget what looking at one value costs, before it does."""
 
     def run(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
-        budget.spend(_KEYWORD)
-        if name in ("enum", "const", "uniqueItems", "contains"):
-            weigh(budget, instance)
-            weigh(budget, value)
-        if name == "uniqueItems" and isinstance(instance, list | tuple):
-            budget.spend(
-                len(instance) ** 2 // 8
-            )  # arrays and objects in it are compared each with each
-        if name in _PATTERNS:
-            weigh(budget, instance)
+        budget = _BUDGET.get()
+        _charge(name, value, instance, budget)
         for error in keyword(validator, value, instance, schema) or ():
             budget.spend(1)
             yield error
 
     return run
+
+
+def _charge(name: str, value: Any, instance: Any, budget: Budget) -> None:
+    """Take from the budget what looking at a value for a keyword costs."""
+    budget.spend(_KEYWORD)
+    if name in _COMPARING:
+        weigh(budget, instance)
+        weigh(budget, value)
+    if name == "uniqueItems" and isinstance(instance, list | tuple):
+        # Arrays and objects in it are compared each with each.
+        budget.spend(len(instance) ** 2 // 8)
+    if name in _PATTERNS:
+        weigh(budget, instance)
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Any]:
@@ -139,13 +167,14 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Any]:
 def _pattern_properties(
     validator: Any, patterns: Mapping[str, Any], instance: Any, _: Any
 ) -> Iterator[Any]:
-    if isinstance(instance, Mapping):
-        for pattern, schema in patterns.items():
-            for name, value in instance.items():
-                if finds(pattern, name):
-                    yield from validator.descend(
-                        value, schema, path=name, schema_path=pattern
-                    )
+    if not isinstance(instance, Mapping):
+        return
+    for pattern, schema in patterns.items():
+        names = [name for name in instance if finds(pattern, name)]
+        for name in names:
+            yield from validator.descend(
+                instance[name], schema, path=name, schema_path=pattern
+            )
 
 
 def _additional(
@@ -155,16 +184,24 @@ def _additional(
 
     if not isinstance(instance, Mapping):
         return
-    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    extra = [
-        name
-        for name in instance
-        if name not in named and not any(finds(p, name) for p in patterns)
-    ]
+    extra = _additional_names(instance, schema)
     if isinstance(allowed, Mapping):
         for name in extra:
             yield from validator.descend(instance[name], allowed, path=name)
-    elif not allowed and extra:
-        yield ValidationError(
-            f"Additional properties are not allowed: {', '.join(map(repr, extra[:5]))}"
-        )
+    elif extra and not allowed:
+        names = ", ".join(map(repr, extra[:5]))
+        yield ValidationError(f"Additional properties are not allowed: {names}")
+
+
+def _additional_names(
+    instance: Mapping[str, Any], schema: Mapping[str, Any]
+) -> list[str]:
+    """Return the members that a schema says nothing about, neither by name nor by a pattern."""
+    properties = schema.get("properties", {})
+    patterns = schema.get("patternProperties", {})
+    unnamed = [name for name in instance if name not in properties]
+    return [
+        name
+        for name in unnamed
+        if not any(finds(pattern, name) for pattern in patterns)
+    ]

@@ -9,6 +9,12 @@ from typing import Final
 from openagents_json.workflow.errors import ExpressionError
 
 _TOKEN: Final = re.compile(r"\\\{\{|\{\{|\$\{")
+_BRACES_AND_TEXTS: Final = re.compile(
+    r"""[{}]|'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)""", re.DOTALL
+)
+"""Braces; a text in quotes is passed over as a whole, whatever is in it, and so is one that does not end."""
+
+_DEPTHS: Final = {"{": 1, "}": -1}
 
 
 def has_expressions(text: str) -> bool:
@@ -44,23 +50,9 @@ def split(text: str) -> Iterator[tuple[str, str]]:
 
 def _end(text: str, start: int, closing: str) -> int:
     """Return where an expression ends: at the first braces that stand neither in a text nor in other braces."""
-    quote = ""
     depth = 0
-    position = start
-    while position < len(text):
-        character = text[position]
-        if quote:
-            if character == "\\":
-                position += 1
-            elif character == quote:
-                quote = ""
-        elif character in "'\"":
-            quote = character
-        elif depth == 0 and text.startswith(closing, position):
-            return position
-        elif character == "{":
-            depth += 1
-        elif character == "}":
-            depth -= 1
-        position += 1
+    for match in _BRACES_AND_TEXTS.finditer(text, start):
+        if depth == 0 and text.startswith(closing, match.start()):
+            return match.start()
+        depth += _DEPTHS.get(match[0], 0)
     raise ExpressionError(text, f"an expression begins but does not end with {closing}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -14,7 +14,8 @@ from openagents_json.workflow.types import Json
 class StepView(Struct, frozen=True, gc=False):
     """A resolved step: completed, failed, skipped or cancelled.
 
-    `outputs` are its named outputs, None when it declares none. References to a skipped step are null.
+    `outputs` are its named outputs, None when it declares none. References to a skipped step are null. `items` is how
+    many items a foreach has had, and `item_errors` finds the errors of those that failed; None for all other steps.
     """
 
     status: str
@@ -22,6 +23,8 @@ class StepView(Struct, frozen=True, gc=False):
     outputs: Mapping[str, Json] | None
     error: Mapping[str, Json] | None
     attempts: int
+    items: int = 0
+    item_errors: Callable[[], list[Json]] | None = None
 
     @property
     def has_no_result(self) -> bool:

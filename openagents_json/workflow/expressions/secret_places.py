@@ -8,7 +8,7 @@ No data can get into that list, whatever it contains.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,12 +29,15 @@ class SecretName:
     name: str
 
 
+Piece = str | SecretName | Callable[[Lookup], Json]
+
+
 @dataclass(frozen=True, slots=True)
 class SecretText:
     """A text of a document that names secrets: its path in the inputs, and its pieces in order."""
 
     path: Path
-    pieces: tuple[str | SecretName | Callable[[Lookup], Json], ...]
+    pieces: tuple[Piece, ...]
 
     @property
     def names(self) -> list[str]:
@@ -48,25 +51,32 @@ def secret_texts(value: Json, names: Names, path: Path) -> Iterator[SecretText]:
     Raises ExpressionError.
     """
     if isinstance(value, str):
-        pieces = list(split(value))
-        if any(
-            kind == "expression" and SECRET.match(piece.strip())
-            for kind, piece in pieces
-        ):
-            yield SecretText(
-                path, tuple(_piece(kind, piece, names) for kind, piece in pieces)
-            )
-    elif isinstance(value, Mapping):
-        for key, member in value.items():
-            yield from secret_texts(member, names, (*path, str(key)))
+        text = SecretText(path, tuple(_pieces(value, names)))
+        if text.names:
+            yield text
+        return
+    members: Iterable[tuple[str | int, Json]] = ()
+    if isinstance(value, Mapping):
+        members = [(str(key), member) for key, member in value.items()]
     elif isinstance(value, list | tuple):
-        for index, member in enumerate(value):
-            yield from secret_texts(member, names, (*path, index))
+        members = enumerate(value)
+    for key, member in members:
+        yield from secret_texts(member, names, (*path, key))
 
 
-def _piece(
-    kind: str, piece: str, names: Names
-) -> str | SecretName | Callable[[Lookup], Json]:
+def _pieces(text: str, names: Names) -> Iterator[Piece]:
+    """Return the pieces of a text; what cannot be compiled matters only in a text that names a secret.
+
+    Raises ExpressionError.
+    """
+    pieces = list(split(text))
+    sources = [piece.strip() for kind, piece in pieces if kind == "expression"]
+    if any(map(SECRET.match, sources)):
+        for kind, piece in pieces:
+            yield _piece(kind, piece, names)
+
+
+def _piece(kind: str, piece: str, names: Names) -> Piece:
     if kind == "text":
         return piece
     source = piece.strip()
@@ -84,13 +94,19 @@ def places_of(text: SecretText, lookup: Lookup) -> Iterator[list[Json]]:
     for piece in text.pieces:
         if isinstance(piece, SecretName):
             yield [list(text.path), offset, piece.name]
-            offset += len(secret_marker(piece.name))
-        else:
-            offset += len(
-                piece
-                if isinstance(piece, str)
-                else render(piece(lookup), lookup.budget)
-            )
+        offset += len(_shown(piece, lookup))
+
+
+def _shown(piece: Piece, lookup: Lookup) -> str:
+    """Return what stands in a text for one of its pieces.
+
+    Raises ExpressionFailed.
+    """
+    if isinstance(piece, str):
+        return piece
+    if isinstance(piece, SecretName):
+        return secret_marker(piece.name)
+    return render(piece(lookup), lookup.budget)
 
 
 _MARKER: Final = re.compile(r"\{\{secrets\.([A-Za-z_][A-Za-z0-9_]*)\}\}")
@@ -105,14 +121,23 @@ def places_before(
     """
     positions: list[list[Json]] = []
     for text in texts:
-        recorded, names = at(inputs, text.path), text.names
-        if not isinstance(recorded, str):
-            continue
-        markers = [match for match in _MARKER.finditer(recorded) if match[1] in names]
-        if markers and [match[1] for match in markers] != names:
-            raise SecretsUnclear(text.path)
-        positions += [[list(text.path), match.start(), match[1]] for match in markers]
+        recorded = at(inputs, text.path)
+        if isinstance(recorded, str):
+            positions += _marked(text, recorded)
     return positions
+
+
+def _marked(text: SecretText, recorded: str) -> list[list[Json]]:
+    """Return the places of secrets in a recorded text.
+
+    Raises SecretsUnclear.
+    """
+    names = text.names
+    markers = [match for match in _MARKER.finditer(recorded) if match[1] in names]
+    marked_names = [match[1] for match in markers]
+    if markers and marked_names != names:
+        raise SecretsUnclear(text.path)
+    return [[list(text.path), match.start(), match[1]] for match in markers]
 
 
 def at(value: Any, path: Sequence[Any]) -> Any:

@@ -150,7 +150,9 @@ def compile_expression(
         except ExpressionError as error:
             error.pointer = pointer
             raise
-    part = TemplatePart(text, pointer, form.paths, form.at(pointer))
+    part = TemplatePart(
+        source=text, pointer=pointer, paths=form.paths, evaluate=form.at(pointer)
+    )
     parts.append(part)
     return part.evaluate
 
@@ -174,9 +176,10 @@ def _template(evaluate: Evaluate, parts: list[TemplatePart], pointer: str) -> Te
 
 def _text(text: str, names: Names, pointer: str, collected: _Collected) -> Evaluate:
     pieces = list(split(text))
-    if all(kind == "text" for kind, _ in pieces):
+    is_plain = all(kind == "text" for kind, _ in pieces)
+    if is_plain:
         literal_text = "".join(piece for _, piece in pieces)
-        reference = _bare(text, names) if literal_text == text else ""
+        reference = bare_reference(text, names) if literal_text == text else ""
         if reference:
             return compile_expression(reference, names, pointer, collected.parts)
         return lambda _: literal_text
@@ -204,17 +207,20 @@ def _joined(pieces: list[str | Evaluate], lookup: Lookup) -> str:
     return "".join(texts)
 
 
-def _bare(text: str, names: Names) -> str:
+def bare_reference(text: str, names: Names) -> str:
     """Return the expression of a bare reference as 0.1.4 wrote them, empty when the text is just text."""
     root, _, name = text.partition(".")
     if not _BARE_NAME.fullmatch(name):
         return ""
-    if root in ("workflow", "input", "inputs") and name in names.inputs:
+    is_input = root in ("workflow", "input", "inputs") and name in names.inputs
+    if is_input:
         return f"inputs['{name}']"
     if root not in names.steps:
         return ""
     is_output = name == "output" or name in names.outputs.get(root, ())
-    return f"{root}['{name}']" if is_output else ""
+    if is_output:
+        return f"{root}['{name}']"
+    return ""
 
 
 def render(value: Json, budget: Budget | None = None) -> str:

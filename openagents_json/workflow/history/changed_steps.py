@@ -14,24 +14,38 @@ _WORDS = frozenset({"name", "description", "metadata", "steps"})
 
 def _steps(plan: Plan) -> dict[str, bytes]:
     """Return what a result depends on beside its inputs, by static path: the step as written, and its component."""
+    document = plan.definition["document"]
     bindings = plan.definition["bindings"]
     steps = {}
-    for location in all_steps(plan.definition["document"]):
-        written = _without(location.step, _WORDS)
-        loop = written.get("loop")
-        if isinstance(loop, dict):
-            written["loop"] = _without(loop, {"steps"})
-        steps[location.path] = canonical([written, bindings.get(location.path)])
+    for location in all_steps(document):
+        written = _what_counts(location.step)
+        component = bindings.get(location.path)
+        steps[location.path] = canonical([written, component])
     return steps
 
 
+def _what_counts(step: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a step as it is written, without what says nothing about its result."""
+    written = _without(step, _WORDS)
+    loop = written.get("loop")
+    if isinstance(loop, dict):
+        written["loop"] = _without(loop, {"steps"})
+    return written
+
+
 def _without(value: Mapping[str, Json], names: Set[str]) -> dict[str, Json]:
-    return {name: member for name, member in value.items() if name not in names}
+    members = dict(value)
+    for name in names:
+        members.pop(name, None)
+    return members
 
 
 def changed_steps(before: Plan, after: Plan) -> frozenset[str]:
     """Return the static paths of steps that are not the same in both plans."""
     if before.hash == after.hash:
         return frozenset()
-    old, new = _steps(before), _steps(after)
-    return frozenset(path for path in {*old, *new} if old.get(path) != new.get(path))
+    old = _steps(before).items()
+    new = _steps(after).items()
+    # A step that only one of them has is in this too.
+    changed = old ^ new
+    return frozenset(path for path, _ in changed)

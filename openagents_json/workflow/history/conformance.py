@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -50,35 +51,74 @@ _GOES_ON: Final = types_with(lambda traits: traits.phase is Phase.OPENS) - {
 
 _SCHEDULES: Final = (ev.StepScheduled, ev.CompensationScheduled)
 
+_STORED_WITH: Final[Mapping[type[ev.Event], frozenset[type[ev.Event]]]] = (
+    dict.fromkeys(_FACTS, _FACTS)
+    | dict.fromkeys(_FORCED, _FACTS | _FORCED)
+    | dict.fromkeys(_GOES_ON, _FACTS | {ev.TimerSet})
+    | {ev.RunStarted: frozenset({ev.RunQueued})}
+)
+"""The type of an event -> those that may come behind it before anything is decided on both."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """An event on record, and the next one; `of_bound` tells that it happened because a bound was reached."""
+
+    version: int
+    event: ev.Event
+    following: ev.Event | None
+    of_bound: bool
+
 
 def first_difference(plan: Plan, recorded: Sequence[ev.Event]) -> Difference | None:
     """Return the first decision on record that this plan would not make, None when it would make all of them."""
     state = st.initial()
     expected: list[ev.Event] = []
     children = _children(recorded)
-    versions = enumerate(recorded, 1)
-    course = [(version, e) for version, e in versions if type(e) not in _NOTES]
-    bounded = _of_bounds([event for _, event in course])
-    for index, (version, event) in enumerate(course):
+    for entry in _course(recorded):
+        event = entry.event
         if _lost_its_step(plan, event):
             reason = f"there is no step {_step_of(event)!r} any more"
-            return Difference(version, event, None, reason)
-        if expected and _same(expected[0], event):
+            return Difference(
+                version=entry.version, recorded=event, now=None, reason=reason
+            )
+        if _is_first(event, expected):
             expected.pop(0)
-        elif index in bounded or _is_given(plan, event, expected):
+        elif entry.of_bound or _is_given(plan, event, expected):
             expected = []
         else:
-            now = expected[0] if expected else None
-            return Difference(version, event, now, _reason(event, now))
+            now = next(iter(expected), None)
+            return Difference(
+                version=entry.version,
+                recorded=event,
+                now=now,
+                reason=_reason(event, now),
+            )
         after = evolve(state, event)
         if after is state:
             reason = f"{type_name(event)} does not fit the state of the run"
-            return Difference(version, event, None, reason)
+            return Difference(
+                version=entry.version, recorded=event, now=None, reason=reason
+            )
         state = after
-        following = course[index + 1][1] if index + 1 < len(course) else None
-        if not (expected or state.closed or _more_facts(event, following)):
+        is_open = not state.closed
+        is_undecided = is_open and not expected and not _more_facts(entry)
+        if is_undecided:
             expected = _decided(plan, state, children)
     return None
+
+
+def _course(recorded: Sequence[ev.Event]) -> list[_Recorded]:
+    """Return what is on record, without what changes nothing of the course of the run."""
+    versions = enumerate(recorded, 1)
+    course = [entry for entry in versions if type(entry[1]) not in _NOTES]
+    events = [event for _, event in course]
+    bounded = _of_bounds(events)
+    followers = [*events[1:], None]
+    return [
+        _Recorded(version, event, followers[index], index in bounded)
+        for index, (version, event) in enumerate(course)
+    ]
 
 
 def _step_of(event: ev.Event) -> str:
@@ -99,25 +139,22 @@ def _lost_its_step(plan: Plan, event: ev.Event) -> bool:
     return False
 
 
-def _more_facts(event: ev.Event, following: ev.Event | None) -> bool:
+def _more_facts(entry: _Recorded) -> bool:
     """Tell whether the next event is a fact too: several are recorded before the decision on all of them."""
-    if isinstance(event, ev.RunStarted):
-        return isinstance(following, ev.RunQueued)
-    if type(event) in _GOES_ON:
-        return type(following) in _FACTS or isinstance(following, ev.TimerSet)
-    if type(event) in _FORCED:
-        return type(following) in _FACTS or type(following) in _FORCED
-    return type(event) in _FACTS and type(following) in _FACTS
+    stored_with = _STORED_WITH.get(type(entry.event), frozenset())
+    return type(entry.following) in stored_with
 
 
 def _is_given(plan: Plan, event: ev.Event, expected: Sequence[ev.Event]) -> bool:
     """Tell whether an event is to be taken as it is, as no decision leads to it."""
-    if type(event) in _FACTS:
+    kind = type(event)
+    if kind in _FACTS:
         return True
     # The steps before such an end are not on record: nothing tells whether they led to it.
-    if type(event) in CLOSING and plan.persistence.mode == "outcome":
+    if kind in CLOSING and plan.persistence.mode == "outcome":
         return True
-    return not expected and (type(event) in _FORCED or isinstance(event, ev.TimerSet))
+    may_be_forced = kind in _FORCED or kind is ev.TimerSet
+    return may_be_forced and not expected
 
 
 def _of_bounds(course: Sequence[ev.Event]) -> set[int]:
@@ -134,7 +171,9 @@ def _first_of_bound(course: Sequence[ev.Event], index: int) -> int:
     """Return where that begins which ends in an event: with the attempt that fails, or with all that is cancelled."""
     if isinstance(course[index], ev.StepFailed):
         was_scheduled = index > 0 and isinstance(course[index - 1], _SCHEDULES)
-        return index - 1 if was_scheduled else index
+        if was_scheduled:
+            return index - 1
+        return index
     while index and isinstance(course[index - 1], ev.StepCancelled):
         index -= 1
     return index
@@ -149,7 +188,14 @@ def _decided(
         return children.get(name, name)
 
     try:
-        outcome = decision(plan, state, cmd.Advance(), None, child_id, NONE)
+        outcome = decision(
+            plan=plan,
+            state=state,
+            command=cmd.Advance(),
+            refused=None,
+            child=child_id,
+            bounds=NONE,
+        )
     except cmd.Rejected:
         return []
     return list(outcome.events)
@@ -157,27 +203,34 @@ def _decided(
 
 def _children(recorded: Sequence[ev.Event]) -> dict[str, str]:
     """Return the ids of child runs on record, which depend on the store, by what makes them unique."""
-    run = recorded[0].run if recorded and isinstance(recorded[0], ev.RunStarted) else ""
+    first = next(iter(recorded), None)
+    run = first.run if isinstance(first, ev.RunStarted) else ""
     children: dict[str, str] = {}
-    numbers: dict[str, int] = {}
+    counts = Counter[str]()
     for event in recorded:
         if isinstance(event, ev.ChildStarted):
-            numbers[event.step] = numbers.get(event.step, 0) + 1
-            children[f"{run}/{event.step}#{numbers[event.step]}"] = event.child
+            counts[event.step] += 1
+            name = f"{run}/{event.step}#{counts[event.step]}"
+            children[name] = event.child
     return children
 
 
-def _same(expected: ev.Event, event: ev.Event) -> bool:
-    if type(expected) is not type(event):
+def _is_first(event: ev.Event, expected: Sequence[ev.Event]) -> bool:
+    """Tell whether an event is the one that is expected next."""
+    following = next(iter(expected), None)
+    if following is None or type(following) is not type(event):
         return False
-    return _stored(_as_noted_by(event, expected)) == _stored(event)
+    noted = _as_noted_by(event, following)
+    return _stored(noted) == _stored(event)
 
 
 def _as_noted_by(event: ev.Event, expected: ev.Event) -> ev.Event:
     """Return what is expected without the places of secrets, if the writer's version did not note them."""
     if not isinstance(expected, _SCHEDULES) or not isinstance(event, _SCHEDULES):
         return expected
-    return replace(expected, secrets=None) if event.secrets is None else expected
+    if event.secrets is None:
+        return replace(expected, secrets=None)
+    return expected
 
 
 def _stored(event: ev.Event) -> dict[str, bytes]:
@@ -192,14 +245,11 @@ def _reason(event: ev.Event, now: ev.Event | None) -> str:
     new = _shown(now)
     if old != new:
         return f"{old} is on record, {new} would happen now"
-    before, after = _stored(event), _stored(now)
-    changed = [
-        name
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-    return f"{old} is on record with other {', '.join(changed)}"
+    apart = _stored(event).items() ^ _stored(now).items()
+    names = sorted({name for name, _ in apart})
+    return f"{old} is on record with other {', '.join(names)}"
 
 
 def _shown(event: ev.Event) -> str:
-    return f"{type_name(event)} {getattr(event, 'step', '') or ''}".strip()
+    step = getattr(event, "step", None) or ""
+    return f"{type_name(event)} {step}".strip()

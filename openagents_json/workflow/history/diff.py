@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
@@ -11,10 +12,22 @@ from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.event_traits import INCIDENTAL
 from openagents_json.workflow.core.event_types import to_data, type_name, types_with
+from openagents_json.workflow.history.builds import BuildDifference
 from openagents_json.workflow.types import Json
 
 _VOLATILE = frozenset(
-    {"run", "fence", "fences", "worker", "child", "signal", "at_ms", "parent", "labels"}
+    {
+        "run",
+        "fence",
+        "fences",
+        "worker",
+        "build",
+        "child",
+        "signal",
+        "at_ms",
+        "parent",
+        "labels",
+    }
 )
 """What differs from one run to the next by nature."""
 
@@ -60,13 +73,14 @@ class StepDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs side by side."""
+    """Two runs side by side; other `builds` of components are told, and are no difference by themselves."""
 
     first: Divergence | None
     status: tuple[str, str]
     inputs: tuple[Change, ...]
     steps: tuple[StepDifference, ...]
     output: tuple[Change, ...]
+    builds: tuple[BuildDifference, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -78,17 +92,20 @@ class Comparison:
 
 def changes_of(one: Json, other: Json, path: str = "") -> Iterator[Change]:
     """Return the values at which two JSON values differ, the smallest ones."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        names = sorted({*one, *other})
-        paths = {name: f"{path}.{name}" if path else str(name) for name in names}
-        yield from _changes_of_members(one, other, paths)
-    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        indexes = range(max(len(one), len(other)))
-        paths = {index: f"{path}[{index}]" for index in indexes}
-        here, there = dict(enumerate(one)), dict(enumerate(other))
-        yield from _changes_of_members(here, there, paths)
-    elif one != other or isinstance(one, bool) != isinstance(other, bool):
-        yield Change(path, one, other)
+    match one, other:
+        case Mapping(), Mapping():
+            prefix = f"{path}." if path else ""
+            paths = {name: f"{prefix}{name}" for name in sorted({*one, *other})}
+            yield from _changes_of_members(one, other, paths)
+        case list() | tuple(), list() | tuple():
+            here = dict(enumerate(one))
+            there = dict(enumerate(other))
+            paths = {index: f"{path}[{index}]" for index in here | there}
+            yield from _changes_of_members(here, there, paths)
+        case _:
+            # True equals 1, and is another value.
+            if one != other or isinstance(one, bool) != isinstance(other, bool):
+                yield Change(path, one, other)
 
 
 def _changes_of_members(
@@ -114,11 +131,11 @@ def compare(
     """
     first, second = ends
     return Comparison(
-        _first(one, other),
-        (first.status, second.status),
-        _changes(first.inputs, second.inputs),
-        tuple(_steps(first, second)),
-        _changes(first.output, second.output),
+        first=_first(one, other),
+        status=(first.status, second.status),
+        inputs=_changes(first.inputs, second.inputs),
+        steps=tuple(_steps(first, second)),
+        output=_changes(first.output, second.output),
     )
 
 
@@ -131,12 +148,12 @@ def _steps(one: st.RunState, other: st.RunState) -> Iterator[StepDifference]:
         here = _outcome_of(one.steps.get(path))
         there = _outcome_of(other.steps.get(path))
         difference = StepDifference(
-            path,
-            here.status,
-            there.status,
-            _changes(here.inputs, there.inputs),
-            _changes(here.output, there.output),
-            _changes(here.error, there.error),
+            step=path,
+            one=here.status,
+            other=there.status,
+            inputs=_changes(here.inputs, there.inputs),
+            output=_changes(here.output, there.output),
+            error=_changes(here.error, there.error),
         )
         if _differs(difference):
             yield difference
@@ -162,45 +179,60 @@ def _differs(step: StepDifference) -> bool:
     return step.one != step.other or any(changes)
 
 
-_Entry = tuple[int, ev.Event]
-"""An event, with its version."""
+class _Entry(NamedTuple):
+    """An event, with its version; behind the last one of a lane there is none."""
+
+    version: int | None = None
+    event: ev.Event | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return the type of the event, empty where there is none."""
+        return "" if self.event is None else type_name(self.event)
+
+    @property
+    def data(self) -> dict[str, Json]:
+        """Return what may not differ in the other run."""
+        return {} if self.event is None else _data(self.event)
+
+
+_NO_ENTRY: Final = _Entry()
 
 
 def _first(one: Sequence[ev.Event], other: Sequence[ev.Event]) -> Divergence | None:
     """Return the divergence that comes first in the first run, or else in the second."""
     lanes, others = _lanes(one), _lanes(other)
-    divergences: list[tuple[int, int, Divergence]] = []
+    divergences: list[Divergence] = []
     for name in lanes.keys() | others.keys():
-        entries = _first_apart(lanes.get(name, []), others.get(name, []))
-        if entries is None:
-            continue
-        here, there = entries
-        version = here[0] if here else len(one) + 1
-        other_version = there[0] if there else len(other) + 1
-        divergence = _divergence(name, here, there)
-        divergences.append((version, other_version, divergence))
-    first = min(divergences, key=lambda item: item[:2], default=None)
-    return None if first is None else first[2]
+        divergence = _first_apart(name, lanes[name], others[name])
+        if divergence is not None:
+            divergences.append(divergence)
+
+    def order(divergence: Divergence) -> tuple[int, int]:
+        behind, other_behind = len(one) + 1, len(other) + 1
+        version = divergence.one_version or behind
+        return version, divergence.other_version or other_behind
+
+    return min(divergences, key=order, default=None)
 
 
 def _first_apart(
-    lane: Sequence[_Entry], other: Sequence[_Entry]
-) -> tuple[_Entry | None, _Entry | None] | None:
-    """Return the first entries of two lanes that are not alike, None for one that is not there."""
-    for here, there in zip_longest(lane, other):
-        if here is None or there is None or _key(here[1]) != _key(there[1]):
-            return here, there
+    name: str, lane: Sequence[_Entry], other: Sequence[_Entry]
+) -> Divergence | None:
+    """Return where two lanes are not alike any more."""
+    for here, there in zip_longest(lane, other, fillvalue=_NO_ENTRY):
+        if here.kind != there.kind or here.data != there.data:
+            return _divergence(name, here, there)
     return None
 
 
-def _lanes(events: Sequence[ev.Event]) -> dict[str, list[_Entry]]:
+def _lanes(events: Sequence[ev.Event]) -> defaultdict[str, list[_Entry]]:
     """Split a history by step; attempts that were given back or lost are left out, as nothing came of them."""
-    lanes: dict[str, list[_Entry]] = {}
+    lanes: defaultdict[str, list[_Entry]] = defaultdict(list)
     for version, event in enumerate(events, 1):
-        if type(event) in _INCIDENTAL:
-            continue
-        step = str(getattr(event, "step", "") or "")
-        lanes.setdefault(step, []).append((version, event))
+        if type(event) not in _INCIDENTAL:
+            step = str(getattr(event, "step", None) or "")
+            lanes[step].append(_Entry(version, event))
     return lanes
 
 
@@ -212,21 +244,15 @@ def _data(event: ev.Event) -> dict[str, Json]:
     return {name: value for name, value in data.items() if name not in left_out}
 
 
-def _key(event: ev.Event) -> tuple[str, dict[str, Json]]:
-    return type_name(event), _data(event)
-
-
-def _divergence(name: str, here: _Entry | None, there: _Entry | None) -> Divergence:
-    version, event = here or (None, None)
-    other_version, other_event = there or (None, None)
+def _divergence(name: str, here: _Entry, there: _Entry) -> Divergence:
     changes: tuple[Change, ...] = ()
-    if event is not None and type(event) is type(other_event):
-        changes = _changes(_data(event), _data(other_event))
+    if here.kind == there.kind:
+        changes = _changes(here.data, there.data)
     return Divergence(
-        name,
-        version,
-        other_version,
-        "" if event is None else type_name(event),
-        "" if other_event is None else type_name(other_event),
-        changes,
+        step=name,
+        one_version=here.version,
+        other_version=there.version,
+        one=here.kind,
+        other=there.kind,
+        changes=changes,
     )

@@ -52,4 +52,6 @@ def _binding(spec: ComponentSpec) -> dict[str, Json]:
     # Only where there is one: the hashes of all other definitions stay as they were.
     if spec.retry is not None:
         binding["retry"] = dict(spec.retry)
+    if spec.timeouts is not None:
+        binding["timeouts"] = dict(spec.timeouts)
     return binding

@@ -17,6 +17,7 @@ from openagents_json.workflow.core.plan import (
     StepPlan,
 )
 from openagents_json.workflow.core.retry import RetryPolicy
+from openagents_json.workflow.core.usage import Budget, budget_of
 from openagents_json.workflow.definition import Definition, defined
 from openagents_json.workflow.expressions.names import Names
 from openagents_json.workflow.expressions.templates import (
@@ -83,6 +84,7 @@ def compile_plan(definition: Json | Definition) -> Plan:
         signals=draft.signals(),
         gates=_run_gates(model, names),
         persistence=_persistence(model),
+        budget=_budget(model),
     )
 
 
@@ -93,13 +95,24 @@ def _run_gates(document: Document, names: Names) -> tuple[Gate, ...]:
     if concurrency is not None:
         key = document.id if concurrency.key is None else concurrency.key
         template = compile_value(key, names, "/concurrency/key")
-        limit, policy = int(concurrency.limit), concurrency.on_limit
-        gates.append(Gate("concurrency", template, limit, 0, policy))
+        limit = int(concurrency.limit)
+        policy = concurrency.on_limit
+        gates.append(
+            Gate(kind="concurrency", key=template, limit=limit, per_ms=0, policy=policy)
+        )
     debounce = document.debounce
     if debounce is not None:
         key = document.id if debounce.key is None else debounce.key
         template = compile_value(key, names, "/debounce/key")
-        gates.append(Gate("debounce", template, 1, ms(debounce.seconds), "replace"))
+        gates.append(
+            Gate(
+                kind="debounce",
+                key=template,
+                limit=1,
+                per_ms=ms(debounce.seconds),
+                policy="replace",
+            )
+        )
     return tuple(gates)
 
 
@@ -133,6 +146,16 @@ def _persistence(document: Document) -> Persistence:
     old = document.state_dependencies
     name = None if old is None else old.persistence
     return Persistence(OLD_NAMES.get(str(name), "step"))
+
+
+def _budget(document: Document) -> Budget | None:
+    """Return how much a run may use, None for as much as it likes."""
+    budget = document.budget
+    if budget is None:
+        return None
+    options = {name: getattr(budget, name) for name in type(budget).options}
+    limits = {name: value for name, value in options.items() if value is not None}
+    return Budget(**budget_of(limits))
 
 
 class _Edges:
@@ -242,13 +265,13 @@ class _Draft:
         undo_path = path + COMPENSATE
         undo_names = local(names, *COMPENSATION)
         compiled = compile_step(
-            undo,
-            undo_path,
-            undo_names,
-            undo_names,
-            self.bindings.get(undo_path, {}),
-            f"{pointer}/compensate",
-            None,
+            step=undo,
+            path=undo_path,
+            names=undo_names,
+            inner=undo_names,
+            binding=self.bindings.get(undo_path, {}),
+            pointer=f"{pointer}/compensate",
+            block=None,
         )
         retry = compiled.plan.retry if "retry" in undo else UNDO_RETRY
         self.steps[undo_path] = compiled.with_edges((), (), retry=retry)
@@ -256,7 +279,8 @@ class _Draft:
 
 def _edge(way: DocumentEdge, names: Names) -> Edge:
     if way.connection is None:
-        is_order, is_goto = way.kind == "order", way.kind == "goto"
+        is_order = way.kind == "order"
+        is_goto = way.kind == "goto"
         return Edge(way.source, way.target, order=is_order, goto=is_goto)
     connection = Connection(way.connection)
     end_names = local(names, "value", "source")

@@ -28,7 +28,8 @@ class Compiled:
     ) -> StepPlan:
         """Return the plan with its edges."""
         plan = replace(self.plan, incoming=incoming, targets=targets, **changes)
-        if plan.join != "all" or any(edge.condition for edge in incoming):
+        may_be_skipped = plan.join != "all" or any(edge.condition for edge in incoming)
+        if may_be_skipped:
             return plan
         return replace(plan, sources=frozenset(edge.source for edge in incoming))
 
@@ -47,7 +48,9 @@ def compile_step(
     Raises ExpressionError.
     """
     model = Step(step)
-    templates = StepTemplates(model, path, names, inner, pointer, block)
+    templates = StepTemplates(
+        step=model, path=path, names=names, inner=inner, pointer=pointer, block=block
+    )
     inputs = templates.inputs()
     condition = templates.condition()
     join, cancel_rest = _join(model.join)
@@ -94,11 +97,15 @@ def kind_of(step: Mapping[str, Any]) -> str:
 
 def _queue(binding: Mapping[str, Any]) -> str:
     queue = str(binding.get("queue", ENGINE_QUEUE))
-    return f"{queue}.async" if binding.get("is_async") else queue
+    if binding.get("is_async"):
+        return f"{queue}.async"
+    return queue
 
 
 def _child(step: Step) -> Child | None:
-    return None if step.workflow is None else Child(step.workflow, step.detached)
+    if step.workflow is None:
+        return None
+    return Child(step.workflow, step.detached)
 
 
 def _join(value: str | Count) -> tuple[str | int, bool]:
@@ -120,7 +127,8 @@ def _retry_of(step: Step, binding: Mapping[str, Any]) -> Retry | None:
 def _retry(retry: Retry | None) -> RetryPolicy:
     if retry is None:
         return RetryPolicy()
-    longest, elapsed = retry.max_delay_seconds, retry.max_elapsed_seconds
+    longest = retry.max_delay_seconds
+    elapsed = retry.max_elapsed_seconds
     return RetryPolicy(
         max_retries=int(retry.max_retries),
         delay_ms=ms(retry.delay_seconds),
@@ -135,11 +143,18 @@ def _retry(retry: Retry | None) -> RetryPolicy:
 
 
 def _timeouts(step: Step, binding: Mapping[str, Any]) -> Timeouts:
-    given = step.timeouts or TimeoutOptions({})
-    close = step.timeout if given.start_to_close is None else given.start_to_close
+    """Return the time limits of a step: of each, what the step says, else what its component has declared."""
+    own = step.timeouts or TimeoutOptions({})
+    declared = TimeoutOptions(binding.get("timeouts") or {})
+
+    def limit(name: str) -> int:
+        return ms(getattr(own if own.says(name) else declared, name))
+
+    close = step.timeout if own.start_to_close is None else own.start_to_close
+    of_component = ms(declared.start_to_close) or int(binding.get("timeout_ms", 0))
     return Timeouts(
-        schedule_to_start_ms=ms(given.schedule_to_start),
-        start_to_close_ms=ms(close) or int(binding.get("timeout_ms", 0)),
-        heartbeat_ms=ms(given.heartbeat),
-        total_ms=ms(given.total),
+        schedule_to_start_ms=limit("schedule_to_start"),
+        start_to_close_ms=ms(close) or of_component,
+        heartbeat_ms=limit("heartbeat"),
+        total_ms=limit("total"),
     )

@@ -10,6 +10,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from openagents_json.workflow.core.parameters import TYPES
+from openagents_json.workflow.core.usage import (
+    ASK,
+    FAIL,
+    MOST_BUDGET_TOKENS,
+    MOST_COST,
+    PAUSE,
+)
 from openagents_json.workflow.language.options import (
     ANY,
     FLAG,
@@ -100,6 +107,26 @@ class Debounce(Object):
     seconds = option(SECONDS, "how long, in seconds", required=True)
 
 
+MONEY: Final = either(
+    number(0, MOST_COST), text(pattern=r"^[0-9]+(\.[0-9]+)?$"), read=same
+)
+TOKENS: Final = whole(0, MOST_BUDGET_TOKENS)
+
+
+class Budget(Object):
+    """How much a run may use, and what happens when it has used more."""
+
+    cost = option(MONEY, "money, in the currency that components report")
+    tokens = option(TOKENS, "tokens, in and out together")
+    input_tokens = option(TOKENS, "tokens that go in")
+    output_tokens = option(TOKENS, "tokens that come out")
+    on_exceeded = option(
+        one_of(FAIL, PAUSE, ASK),
+        "what happens before anything more begins: the run fails, pauses, or pauses and waits for the signal `budget`",
+        default=FAIL,
+    )
+
+
 class FailureBlock(Object):
     """Steps that run when the workflow has failed."""
 
@@ -149,6 +176,7 @@ class Document(Object, others=("$schema", "schema_version", "engine")):
         "the run begins when no other of its key was started for so long; the earlier ones are cancelled. The times of "
         "their starts decide, whoever starts them: a program, a schedule, a parent",
     )
+    budget = option(of(Budget), "how much a run may use", see="budget")
     on_failure = option(
         either(
             WORDS,

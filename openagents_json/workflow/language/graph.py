@@ -22,7 +22,8 @@ class DocumentEdge:
 
 def is_sequential(document: Mapping[str, Any]) -> bool:
     """Tell whether array order is the order of execution."""
-    if document.get("execution") == "graph" or document.get("connections"):
+    is_graph = document.get("execution") == "graph" or document.get("connections")
+    if is_graph:
         return False
     steps = [step for step in document.get("steps", ()) if isinstance(step, Mapping)]
     return not any(step.get("depends_on") for step in steps)
@@ -47,9 +48,12 @@ def ways(
     sequential = is_sequential(document)
     previous = None
     for index, step in enumerate(document["steps"]):
-        name, at = step["id"], f"{base}/steps/{index}"
+        name = step["id"]
+        at = f"{base}/steps/{index}"
         if sequential and previous is not None:
-            edges.append(DocumentEdge(previous, name, "order", at))
+            edges.append(
+                DocumentEdge(source=previous, target=name, kind="order", pointer=at)
+            )
         previous = name
         edges += _dependencies(step, at)
         if not sequential:
@@ -63,7 +67,7 @@ def ways(
 def _dependencies(step: Mapping[str, Any], pointer: str) -> Iterator[DocumentEdge]:
     for number, source in enumerate(step.get("depends_on", ())):
         at = f"{pointer}/depends_on/{number}"
-        yield DocumentEdge(source, step["id"], "depends", at)
+        yield DocumentEdge(source=source, target=step["id"], kind="depends", pointer=at)
 
 
 def _gotos(step: Mapping[str, Any], pointer: str) -> Iterator[DocumentEdge]:
@@ -71,7 +75,9 @@ def _gotos(step: Mapping[str, Any], pointer: str) -> Iterator[DocumentEdge]:
         target = goto_target(handler)
         if isinstance(target, str):
             at = f"{pointer}/on_error/{number}"
-            yield DocumentEdge(step["id"], target, "goto", at)
+            yield DocumentEdge(
+                source=step["id"], target=target, kind="goto", pointer=at
+            )
 
 
 def _connections(document: Mapping[str, Any], base: str) -> Iterator[DocumentEdge]:
@@ -79,7 +85,13 @@ def _connections(document: Mapping[str, Any], base: str) -> Iterator[DocumentEdg
         source, _ = split_end(connection["source"])
         target, _ = split_end(connection["target"])
         at = f"{base}/connections/{index}"
-        yield DocumentEdge(source, target, "connection", at, connection)
+        yield DocumentEdge(
+            source=source,
+            target=target,
+            kind="connection",
+            pointer=at,
+            connection=connection,
+        )
 
 
 def goto_target(handler: Json) -> str | None:

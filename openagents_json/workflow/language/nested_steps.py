@@ -25,7 +25,9 @@ def block_of(step: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
     loop = step.get("loop")
     if isinstance(loop, Mapping) and "steps" in loop:
         return loop, "/loop"
-    return (step, "") if "steps" in step else None
+    if "steps" in step:
+        return (step, "")
+    return None
 
 
 def failure_block(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
@@ -38,11 +40,9 @@ def failure_block(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] 
     if isinstance(value, Mapping) and "steps" in value:
         return value, "/on_failure"
     step = {"component": value} if isinstance(value, str) else value
-    return (
-        ({"steps": [{"id": FAILURE_STEP, **step}]}, "/on_failure")
-        if isinstance(step, Mapping)
-        else None
-    )
+    if isinstance(step, Mapping):
+        return ({"steps": [{"id": FAILURE_STEP, **step}]}, "/on_failure")
+    return None
 
 
 def compensation_step(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -50,11 +50,9 @@ def compensation_step(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
     value = step.get("compensate")
     if isinstance(value, str):
         value = {"component": value}
-    return (
-        {**value, "id": f"{step['id']}{COMPENSATE}"}
-        if isinstance(value, Mapping)
-        else None
-    )
+    if isinstance(value, Mapping):
+        return {**value, "id": f"{step['id']}{COMPENSATE}"}
+    return None
 
 
 def steps_in(block: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
@@ -72,20 +70,32 @@ def steps_in(block: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
 def all_steps(document: Mapping[str, Any]) -> Iterator[StepLocation]:
     """Return every step with an id, nested ones and compensations too, each before those inside of it."""
     yield from _within(document, "", "")
-    failure = failure_block(document)
-    if failure is not None:
-        yield from _within(failure[0], ON_FAILURE, failure[1])
+    yield from failure_steps(document)
 
 
 def _within(
     block: Mapping[str, Any], frame: str, pointer: str
 ) -> Iterator[StepLocation]:
     for index, step in steps_in(block):
-        path, at = inside(frame, step["id"]), f"{pointer}/steps/{index}"
-        yield StepLocation(path, step, at)
-        undo = compensation_step(step)
-        if undo is not None:
-            yield StepLocation(path + COMPENSATE, undo, f"{at}/compensate")
-        held = block_of(step)
-        if held is not None:
-            yield from _within(held[0], path, at + held[1])
+        yield from steps_from(step, frame, f"{pointer}/steps/{index}")
+
+
+def steps_from(
+    step: Mapping[str, Any], frame: str, pointer: str
+) -> Iterator[StepLocation]:
+    """Return a step with an id, what undoes it, and the steps inside of it."""
+    path = inside(frame, step["id"])
+    yield StepLocation(path, step, pointer)
+    undo = compensation_step(step)
+    if undo is not None:
+        yield StepLocation(path + COMPENSATE, undo, f"{pointer}/compensate")
+    held = block_of(step)
+    if held is not None:
+        yield from _within(held[0], path, pointer + held[1])
+
+
+def failure_steps(document: Mapping[str, Any]) -> Iterator[StepLocation]:
+    """Return the steps of what a document does when it fails."""
+    failure = failure_block(document)
+    if failure is not None:
+        yield from _within(failure[0], ON_FAILURE, failure[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
+from openagents_json.workflow.option_examples import EXAMPLES
 from openagents_json.workflow.types import Json
 
 T = TypeVar("T")
@@ -151,12 +152,14 @@ class Object:
 
 
 def properties(kind: type[Object]) -> dict[str, Schema]:
-    """Return the options of an object as JSON Schema: what each may be, what it means, and its default."""
+    """Return the options of an object as JSON Schema: what each may be, what it means, its default, an example."""
     members: dict[str, Schema] = {}
+    examples = EXAMPLES.get(kind.__name__, {})
     for item in kind.options.values():
         default = {} if item.default is None else {"default": item.default}
         form = {} if item.kind.schema is True else item.kind.schema
-        members[item.name] = {**form, "description": item.meaning, **default}
+        shown = {"examples": [examples[item.name]]} if item.name in examples else {}
+        members[item.name] = {**form, "description": item.meaning, **default, **shown}
         if item.old is not None:
             note = f"the old word for `{item.name}`"
             members[item.old.old] = {
@@ -164,11 +167,12 @@ def properties(kind: type[Object]) -> dict[str, Schema]:
                 "deprecated": True,
                 "description": note,
                 **default,
+                **shown,
             }
     return members
 
 
-NOTES = frozenset({"description", "default"})
+NOTES = frozenset({"description", "default", "examples"})
 """What a schema says to people."""
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from openagents_json.workflow.errors import NotADocument
@@ -26,17 +27,38 @@ _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _SCALAR: Final = re.compile(r"[^,\]\}\s]+")
 
 
+Positions = Callable[[Iterable[str]], Mapping[str, tuple[int, int]]]
+"""Gives line and column of the values at pointers."""
+
+
+class Flaw(NamedTuple):
+    """What is wrong with a place of a text that can be read all the same."""
+
+    code: str
+    pointer: str
+    message: str
+    text: str
+    line: int
+    column: int
+
+
 class Source(NamedTuple):
-    """A document as it was handed over: its value, the text that it was read from, and what is wrong with that.
+    """A document as it was handed over: its value, where its parts are in its text, and what is wrong with that.
 
     `doubled` are the names that stand twice in an object; `encoded` is the value as canonical bytes, if that is known.
     """
 
     value: Any
-    text: str | None = None
+    positions: Positions | None = None
     doubled: tuple[str, ...] = ()
     wrong: NotADocument | None = None
     encoded: bytes | None = None
+    flaws: tuple[Flaw, ...] = ()
+
+
+def names_yaml(name: str) -> bool:
+    """Tell whether a file of this name holds YAML; all others hold JSON."""
+    return name.lower().endswith((".yaml", ".yml"))
 
 
 def read_source(document: Any) -> Source:
@@ -46,8 +68,8 @@ def read_source(document: Any) -> Source:
     try:
         value, text, doubled = parse(document)
     except NotADocument as error:
-        return Source(None, "", wrong=error)
-    return Source(value, text, tuple(doubled))
+        return Source(None, wrong=error)
+    return Source(value, partial(locate, text), tuple(doubled))
 
 
 def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
@@ -55,12 +77,7 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
 
     Raises NotADocument.
     """
-    if _is_too_large(text):
-        raise NotADocument(
-            f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs",
-            problem="too_large",
-        )
-    decoded = _decode(text)
+    decoded = decoded_text(text)
     doubled: list[str] = []
 
     def members(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -70,6 +87,19 @@ def parse(text: str | bytes) -> tuple[Any, str, list[str]]:
         return by_name
 
     return _loaded(decoded, members), decoded, doubled
+
+
+def decoded_text(text: str | bytes, problem: str = "invalid_json") -> str:
+    """Return a text that is not too large, as characters.
+
+    Raises NotADocument.
+    """
+    if _is_too_large(text):
+        raise NotADocument(
+            f"it is larger than {MAX_BYTES:,} bytes; give large data as inputs",
+            problem="too_large",
+        )
+    return _decode(text, problem)
 
 
 def _doubled(items: Iterable[tuple[str, Any]]) -> list[str]:
@@ -111,14 +141,15 @@ def _is_too_large(text: str | bytes) -> bool:
     return len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
 
 
-def _decode(text: str | bytes) -> str:
+def _decode(text: str | bytes, problem: str) -> str:
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     try:
         return text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = text[: error.start].count(b"\n") + 1
-        raise NotADocument(f"byte {error.start} is not UTF-8", line) from error
+        reason = f"byte {error.start} is not UTF-8"
+        raise NotADocument(reason, line, problem=problem) from error
 
 
 def locate(text: str, pointers: Iterable[str]) -> Mapping[str, tuple[int, int]]:
@@ -126,14 +157,48 @@ def locate(text: str, pointers: Iterable[str]) -> Mapping[str, tuple[int, int]]:
 
     The text is gone through once, whatever the number of pointers is.
     """
+    positions = offsets(text, pointers)
+    lines = lines_of(text, set(positions.values()))
+    return {pointer: lines[position] for pointer, position in positions.items()}
+
+
+def offsets(text: str, pointers: Iterable[str]) -> Mapping[str, int]:
+    """Return where the values at pointers begin, or the nearest around each that exists, in a text that is JSON."""
+    positions = _positions(text, _tree(pointers))
+    return {pointer: _nearest(pointer, positions) for pointer in pointers}
+
+
+def value_span(text: str, pointer: str) -> tuple[int, int] | None:
+    """Return where the value at a pointer begins and ends, None where there is none, in a text that is JSON."""
+    start = _positions(text, _tree([pointer])).get(pointer)
+    if start is None:
+        return None
+    return start, _after(text, start)
+
+
+def item_spans(text: str, name: str) -> list[tuple[int, int]]:
+    """Return where each item of an array begins and ends that is a member of the object that a text is."""
+    pointer = f"/{escape(name)}"
+    start = _positions(text, _tree([pointer])).get(pointer)
+    if start is None or text[start : start + 1] != "[":
+        return []
+    items = _Container(text, start, pointer, {})
+    spans = []
+    while (item := items.next()) is not None:
+        end = _after(text, item[1])
+        spans.append((item[1], end))
+        items.position = _skip(text, end)
+    return spans
+
+
+def _tree(pointers: Iterable[str]) -> dict[str, Any]:
+    """Return pointers as a tree of keys."""
     tree: dict[str, Any] = {}
     for pointer in pointers:
         node = tree
         for key in pointer.split("/")[1:]:
             node = node.setdefault(key, {})
-    positions = _positions(text, tree)
-    lines = _lines(text, set(positions.values()))
-    return {pointer: lines[_nearest(pointer, positions)] for pointer in pointers}
+    return tree
 
 
 def _nearest(pointer: str, positions: Mapping[str, int]) -> int:
@@ -142,9 +207,11 @@ def _nearest(pointer: str, positions: Mapping[str, int]) -> int:
     return positions[pointer]
 
 
-def _lines(text: str, positions: Iterable[int]) -> dict[int, tuple[int, int]]:
+def lines_of(text: str, positions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Return the lines and columns of places of a text, which is gone through once."""
     lines: dict[int, tuple[int, int]] = {}
-    line, counted = 1, 0
+    line = 1
+    counted = 0
     for position in sorted(positions):
         line += text.count("\n", counted, position)
         counted = position
@@ -208,7 +275,9 @@ def _after(text: str, position: int) -> int:
     """Return the place behind the value at a place."""
     if text[position : position + 1] not in ("{", "["):
         match = _STRING.match(text, position) or _SCALAR.match(text, position)
-        return match.end() if match else position + 1
+        if match:
+            return match.end()
+        return position + 1
     depth = 0
     for token in _TOKEN.finditer(text, position):
         depth += (token[0] in "{[") - (token[0] in "}]")
@@ -219,4 +288,6 @@ def _after(text: str, position: int) -> int:
 
 def _skip(text: str, position: int) -> int:
     match = _SKIP.match(text, position)
-    return match.end() if match else position
+    if match:
+        return match.end()
+    return position

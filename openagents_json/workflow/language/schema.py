@@ -15,13 +15,18 @@ from openagents_json.workflow.language.options import (
 from openagents_json.workflow.language.steps import Connection, Retry, Step
 from openagents_json.workflow.language.waits import DURATION
 
+ID: Final = "urn:openagents-json:workflow"
+"""The name of the schema. It never changes; what a version adds is optional, so that older documents go on to fit."""
+
 
 def _published() -> dict[str, Any]:
     step = Step.json_schema()
     required = step.pop("required")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ID,
         "title": "OpenAgents JSON workflow",
+        "description": "A workflow: its inputs, its steps, how they follow each other, and what comes out.",
         **Document.json_schema(),
         "$defs": {
             "work": step,
@@ -51,7 +56,9 @@ def without_notes(schema: Schema) -> Schema:
 def _rule(key: str, value: Any) -> Any:
     if key in ("properties", "$defs"):
         return {name: without_notes(member) for name, member in value.items()}
-    return value if key in ("required", "enum") else without_notes(value)
+    if key in ("required", "enum"):
+        return value
+    return without_notes(value)
 
 
 def _keys(kind: type[Object]) -> frozenset[str]:

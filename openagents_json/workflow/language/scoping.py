@@ -68,7 +68,9 @@ class _Layers(Set[str]):
 
 
 def _with(own: frozenset[str], around: Set[str]) -> Set[str]:
-    return _Layers(own, around) if own and around else own or around
+    if own and around:
+        return _Layers(own, around)
+    return own or around
 
 
 def local(names: Names, *more: str) -> Names:
@@ -78,7 +80,8 @@ def local(names: Names, *more: str) -> Names:
 
 def item_names(step: Mapping[str, Any]) -> tuple[str, str]:
     """Return the names of a foreach step's item and index, of a step of any shape."""
-    item, index = step.get("item"), step.get("index")
+    item = step.get("item")
+    index = step.get("index")
     return (
         item if isinstance(item, str) else Step.item.default,
         index if isinstance(index, str) else Step.index.default,

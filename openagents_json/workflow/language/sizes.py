@@ -40,6 +40,15 @@ class Size:
     expression_text: int = 0
     pointer_text: int = 0
 
+    def add(self, other: Size, sign: int = 1) -> None:
+        """Add what has been counted of a part, or take it off."""
+        self.values += sign * other.values
+        self.steps += sign * other.steps
+        self.edges += sign * other.edges
+        self.expressions += sign * other.expressions
+        self.expression_text += sign * other.expression_text
+        self.pointer_text += sign * other.pointer_text
+
     def beyond(self) -> str:
         """Say which limit it is beyond, empty when it is within all."""
         counted = (
@@ -62,8 +71,25 @@ def check_size(document: Any, collector: Collector, *, limited: bool = True) -> 
     Definitions of runs that are there are not `limited`: they came from versions with other limits.
     """
     size = Size(values=1)
+    return _count_all([(document, "", "", 0)], size, collector, limited=limited)
+
+
+def size_of(value: Any, pointer: str, depth: int) -> Size | None:
+    """Return the size of a part of a document, None when it is no JSON, too deep or too large by itself."""
+    size = Size()
+    todo = [(value, pointer, "", depth)]
+    is_sound = _count_all(todo, size, Collector(), limited=True)
+    return size if is_sound else None
+
+
+def _count_all(
+    todo: list[tuple[Any, str, str, int]],
+    size: Size,
+    collector: Collector,
+    *,
+    limited: bool,
+) -> bool:
     sound = True
-    todo: list[tuple[Any, str, str, int]] = [(document, "", "", 0)]
     while todo:
         value, pointer, name, depth = todo.pop()
         _count(value, pointer, name, size)  # before its members are put on the list

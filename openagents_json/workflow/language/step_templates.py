@@ -88,7 +88,9 @@ class StepTemplates:
         return template
 
     def _value_if_any(self, value: Json, names: Names, at: str) -> Template | None:
-        return None if value is None else self._value(value, names, at)
+        if value is None:
+            return None
+        return self._value(value, names, at)
 
     def _condition(self, value: Json, names: Names, at: str) -> Template | None:
         template = optional(value, names, f"{self.pointer}/{at}")
@@ -177,11 +179,11 @@ class StepTemplates:
             return None
         condition = self._condition(spec.while_, self.inside, "loop/while")
         return Loop(
-            condition,
-            self._condition(spec.until, self.inside, "loop/until"),
-            int(spec.max_iterations),
-            spec.at_limit == "fail",
-            self._refers_inside(condition),
+            condition=condition,
+            until=self._condition(spec.until, self.inside, "loop/until"),
+            limit=int(spec.max_iterations),
+            fails_at_limit=spec.at_limit == "fail",
+            looks_inside=self._refers_inside(condition),
         )
 
     def _refers_inside(self, condition: Template | None) -> bool:
@@ -197,7 +199,12 @@ class StepTemplates:
         if rate is not None:
             per_ms = ms(rate.per_seconds)
             gates.append(
-                Gate("rate", self._rate_key(rate.key), int(rate.limit), per_ms)
+                Gate(
+                    kind="rate",
+                    key=self._rate_key(rate.key),
+                    limit=int(rate.limit),
+                    per_ms=per_ms,
+                )
             )
         mutex = self.step.mutex
         if mutex is not None:

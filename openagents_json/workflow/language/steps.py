@@ -162,7 +162,10 @@ class Count(Object):
 
 def join_of(value: Any) -> str | Count:
     """Read how many edges a step waits for: all, any, or so many."""
-    return Count(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return Count(value)
+    join: str = value
+    return join
 
 
 class Call(Object):

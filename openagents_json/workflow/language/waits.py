@@ -38,7 +38,9 @@ class Duration(Object, least=1):
 
 def duration_of(value: Any) -> Any:
     """Read a duration: units by name, or else seconds, a number or a template."""
-    return Duration(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return Duration(value)
+    return value
 
 
 DURATION: Final[Kind[Any]] = either(SECONDS, WORDS, of(Duration), read=duration_of)
@@ -72,7 +74,9 @@ def branch_of(value: Any) -> Signal | Nap | Duration:
         return Signal({"signal": value})
     if "signal" in value:
         return Signal(value)
-    return Nap(value) if "sleep" in value else Duration(value)
+    if "sleep" in value:
+        return Nap(value)
+    return Duration(value)
 
 
 BRANCH: Final = either(WORDS, of(Signal), of(Nap), of(Duration), read=branch_of)
@@ -95,4 +99,6 @@ def wait_of(value: Any) -> Signal | FirstOf:
     """Read what a step waits for: a signal, whose name may stand alone, or the first of several."""
     if not isinstance(value, Mapping):
         return Signal({"signal": value})
-    return FirstOf(value) if "any" in value else Signal(value)
+    if "any" in value:
+        return FirstOf(value)
+    return Signal(value)

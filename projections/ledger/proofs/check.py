@@ -38,7 +38,15 @@ def check_proof(
     """
     records, findings = signed_records(proof, keys, partition)
     trees = _signed_trees(proof, records)
-    check = _ProofCheck(run, partition, proof, blob, records, trees, findings)
+    check = _ProofCheck(
+        run=run,
+        partition=partition,
+        proof=proof,
+        blob=blob,
+        records=records,
+        trees=trees,
+        findings=findings,
+    )
     for event in events:
         check.event(event)
     check.erased_payloads(Erasures.of(events))
@@ -66,7 +74,14 @@ class _ProofCheck:
         inclusion = self.proof.events.get(version)
         position = inclusion.n if inclusion else 0
         self.findings.append(
-            Finding(self.partition, position, kind, self.run, version, message)
+            Finding(
+                partition=self.partition,
+                n=position,
+                kind=kind,
+                run=self.run,
+                version=version,
+                what=message,
+            )
         )
 
     def event(self, event: Stored) -> None:
@@ -151,7 +166,8 @@ def signed_records(
     proof: Proof, keys: Mapping[str, bytes], partition: int
 ) -> tuple[dict[int, EpochRecord], list[Finding]]:
     """Return the records of a proof that trusted keys have signed, by index, and what is wrong with the others."""
-    records, findings = {}, []
+    records = {}
+    findings = []
     for index, (raw, signature) in enumerate(proof.records):
         record = decode_record(raw)
         if record is None or record.partition != partition:
@@ -174,7 +190,8 @@ def _signed_trees(
     trees = {}
     for index, joined in proof.leaves.items():
         leaves = split(joined)
-        if index in records and root(leaves).hex() == records[index].root:
+        is_whole = index in records and root(leaves).hex() == records[index].root
+        if is_whole:
             trees[index] = leaves
     return trees
 

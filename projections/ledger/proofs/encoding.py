@@ -70,12 +70,19 @@ def _proof(data: Any) -> Proof:
 
 
 def _inclusion(data: Any) -> Inclusion:
-    n, record = data["position"], data["record"]
+    n = data["position"]
+    record = data["record"]
     if type(n) is not int or type(record) is not int:
         raise TypeError("position and record must be whole numbers")
     path = tuple(bytes.fromhex(neighbour) for neighbour in data["path"])
     salt = bytes.fromhex(data["salt"])
-    return Inclusion(n, record, path, salt, bytes.fromhex(data["commitment"]))
+    return Inclusion(
+        n=n,
+        record=record,
+        path=path,
+        salt=salt,
+        committed=bytes.fromhex(data["commitment"]),
+    )
 
 
 def stored_data(event: Stored) -> dict[str, Any]:
@@ -131,7 +138,17 @@ def read_stored(data: Any) -> Stored:
         raise TypeError("an event has numbers and texts only")
     version, n, time_ms = numbers
     stream, commit, actor, cause, kind = texts
-    raw, metadata = _as_bytes(data, "data"), _as_bytes(data, "metadata")
+    raw = _as_bytes(data, "data")
+    metadata = _as_bytes(data, "metadata")
     return Stored(
-        stream, version, n, time_ms, commit, actor, cause, kind, raw, metadata
+        stream=stream,
+        version=version,
+        n=n,
+        time_ms=time_ms,
+        commit=commit,
+        actor=actor,
+        cause=cause,
+        type=kind,
+        data=raw,
+        metadata=metadata,
     )

@@ -34,7 +34,10 @@ def prove(
         joined = store.leaves(partition, epoch.number)
         index = len(records)
         # All leaves of an epoch take less room than paths of many events.
-        if not paths_only and len(sealed_events) * PATH_HASHES >= record.size:
+        is_shorter_whole = (
+            not paths_only and len(sealed_events) * PATH_HASHES >= record.size
+        )
+        if is_shorter_whole:
             whole_epochs[index], leaves = joined, []
         else:
             leaves = split(joined)
@@ -46,7 +49,9 @@ def prove(
     key_names = {record.key for record, _ in epochs}
     public_keys = named_keys(store)
     keys = {name: key for name, key in public_keys.items() if name in key_names}
-    return Proof(tuple(records), keys, inclusions, whole_epochs)
+    return Proof(
+        records=tuple(records), keys=keys, events=inclusions, leaves=whole_epochs
+    )
 
 
 def _readable_epochs(epochs: Sequence[Epoch]) -> list[tuple[EpochRecord, Epoch]]:
@@ -81,10 +86,15 @@ def _inclusions(
     ):
         salt = salts[offset * SALT_BYTES : (offset + 1) * SALT_BYTES]
         if event.n in erased or not any(salt):
-            salt, committed = b"", erased.get(event.n, b"")
+            salt = b""
+            committed = erased.get(event.n, b"")
         else:
             committed = commitment(salt, event)
         inclusions[event.version] = Inclusion(
-            event.n, record_index, tuple(path), salt, committed
+            n=event.n,
+            record=record_index,
+            path=tuple(path),
+            salt=salt,
+            committed=committed,
         )
     return inclusions

@@ -35,7 +35,8 @@ def receipt(
     inclusion = proof.events.get(event.version)
     if inclusion is None:
         raise NotSealed(run, event.version)
-    event_data, encoded_proof = stored_data(event), proof_data(proof)
+    event_data = stored_data(event)
+    encoded_proof = proof_data(proof)
     # What stands in the place of an erased payload is no proof of it, so it is not shown.
     if not with_payload or not inclusion.salt:
         event_data |= {"data": None, "metadata": None}
@@ -58,7 +59,8 @@ def check_receipt(data: Any, keys: Mapping[str, bytes] | None, where: str) -> Au
     Raises EvidenceUnreadable.
     """
     try:
-        event_data, partition = dict(data["event"]), data["partition"]
+        event_data = dict(data["event"])
+        partition = data["partition"]
         bare = _is_bare(event_data)
         if bare:
             event_data |= {"data": "", "metadata": ""}
@@ -74,12 +76,9 @@ def check_receipt(data: Any, keys: Mapping[str, bytes] | None, where: str) -> Au
     if record is not None:
         committed = inclusion.committed if bare else commitment(inclusion.salt, event)
         event_leaf = leaf(partition, event, committed)
-        if event.n != inclusion.n or not leads_up(event_leaf, inclusion, record):
-            message = f"{event.type} is not what was sealed"
-            changed = Finding(
-                partition, inclusion.n, CHANGED, event.stream, event.version, message
-            )
-            findings.append(changed)
+        is_sealed = event.n == inclusion.n and leads_up(event_leaf, inclusion, record)
+        if not is_sealed:
+            findings.append(_changed(partition, inclusion.n, event))
     is_proved = record is not None and not findings
     is_imported = bool(written_in(event) or data.get("imported"))
     return Audit(
@@ -89,6 +88,17 @@ def check_receipt(data: Any, keys: Mapping[str, bytes] | None, where: str) -> Au
         epochs=len(records),
         named=keys is None,
         imported=int(is_proved and is_imported),
+    )
+
+
+def _changed(partition: int, n: int, event: Stored) -> Finding:
+    return Finding(
+        partition=partition,
+        n=n,
+        kind=CHANGED,
+        run=event.stream,
+        version=event.version,
+        what=f"{event.type} is not what was sealed",
     )
 
 

@@ -33,7 +33,7 @@ class Wrong(Exception):
 Wrong.__name__ = EVIL
 
 
-@tool("show")
+@tool("show", description=EVIL, tags=[EVIL])
 def show(text: str, context: Context) -> dict:
     context.emit(text)
     context.emit({{text: [text]}})
@@ -149,6 +149,8 @@ class World:
         """Return calls of every command that print what the store has, or refuse what they are given."""
         return (
             self._of_others()
+            | self._of_services()
+            | self._of_catalog()
             | self._of_runs()
             | self._of_runs_again()
             | self._of_schedules()
@@ -173,10 +175,13 @@ class World:
             ],
             "audit witness": [[]],
             "completion": [["bash"]],
-            "components": [[]],
+            "components import": [[str(self.evil_file)], ["mod.py", "--name", EVIL]],
+            "components stats": [[]],
+            "config show": [[], ["--json"], ["--profile", EVIL], ["--leases", EVIL]],
             "dev": [["--data", str(self.evil_file)]],
             "doctor": [[], ["--repair"]],
             "init": [[str(self.folder / WORD[:30])], [str(self.evil_file / EVIL)]],
+            "lsp": [[], ["--profile", EVIL]],
             "keys adopt": [[done, EVIL]],
             "keys generate": [[]],
             "keys rotate": [[]],
@@ -202,6 +207,32 @@ class World:
             ],
         }
 
+    def _of_services(self) -> dict[str, list[list[str]]]:
+        nowhere = ["--data", str(self.evil_file)]
+        return {
+            "api-keys create": [[EVIL], ["good"]],
+            "api-keys list": [[]],
+            "api-keys revoke": [[EVIL]],
+            "api-keys rotate": [[EVIL]],
+            "config schema": [[]],
+            "mcp": [nowhere],
+            "openapi": [[], ["--service", EVIL]],
+            "serve": [nowhere, ["--open", "--host", EVIL]],
+        }
+
+    def _of_catalog(self) -> dict[str, list[list[str]]]:
+        why = ["--reason", EVIL]
+        return {
+            "components register": [["mod.py", *why], [str(self.evil_file)]],
+            "components list": [[], ["--wide"], ["--as-of", EVIL]],
+            "components search": [[EVIL], ["show"], ["--tag", EVIL]],
+            "components show": [["show"], ["show", "--as", "mcp"], [EVIL]],
+            "components deprecate": [["show", *why, "--instead", EVIL], [EVIL, *why]],
+            "components withdraw": [["break", *why], [EVIL, *why]],
+            "components history": [["show"], [EVIL]],
+            "components alias": [[f"show@{EVIL}", EVIL], ["show@stable", "--remove"]],
+        }
+
     def _of_runs(self) -> dict[str, list[list[str]]]:
         done, failed, waits, why = (
             self.done,
@@ -211,7 +242,19 @@ class World:
         )
         return {
             "runs archive": [[done, "--to", EVIL]],
-            "runs cancel": [[done, *why], [EVIL]],
+            "runs cancel": [
+                [done, *why],
+                [EVIL],
+                [done, EVIL, "--yes"],
+                ["--where", EVIL],
+                ["--where", f"workflow={EVIL}", "--yes"],
+                ["--where", "workflow=waits", "--dry-run"],
+            ],
+            "runs delete": [
+                [self.other],
+                [EVIL, "--yes", *why],
+                ["--where", f"label.{EVIL}={EVIL}", "--dry-run"],
+            ],
             "runs complete": [[failed, EVIL, "--output", EVIL, *why]],
             "runs diff": [[done, self.other], [done, failed]],
             "runs explain": [[failed], [waits], [done]],
@@ -262,7 +305,7 @@ class World:
             "runs output": [[done], [done, "--json"]],
             "runs pause": [[waits, *why]],
             "runs promote": [[done, "--to", EVIL]],
-            "runs redact": [[waits, *why]],
+            "runs redact": [[waits, *why, "--yes"]],
             "runs release": [[self.other, *why]],
             "runs replay": [
                 [self.failed_too, *why],
@@ -273,15 +316,17 @@ class World:
             "runs resume": [[waits, *why]],
             "runs retry": [[done, "--step", EVIL, *why]],
             "runs show": [[done], [failed], [self.held], [waits], [done, "--json"]],
-            "runs shred": [[done, *why]],
+            "runs shred": [[done, *why, "--yes"]],
             "runs signal": [[waits, "unknown" + EVIL, "--payload", EVIL, "--by", EVIL]],
             "runs skip": [[failed, EVIL, *why]],
             "runs state": [[done], [done, "--at", EVIL]],
+            "runs timeline": [[done], [failed], [waits], [done, "--all"]],
             "runs waiting": [[], ["--json"]],
             "runs watch": [[done], [failed], [done, "--json"]],
         }
 
     def _of_schedules(self) -> dict[str, list[list[str]]]:
+        why = ["--reason", EVIL]
         return {
             "schedules create": [
                 ["nightly", "good", "--cron", "0 3 * * *", "--input", f"text={EVIL}"],
@@ -290,10 +335,18 @@ class World:
             ],
             "schedules backfill": [["nightly", "--from", EVIL, "--to", EVIL]],
             "schedules list": [[]],
+            "schedules next": [["nightly"], [EVIL]],
+            "schedules trigger": [["nightly", "--idempotency-key", EVIL], [EVIL]],
+            "schedules update": [
+                ["nightly", "--input", f"text={EVIL}"],
+                ["nightly", "--workflow", EVIL],
+                ["nightly", "--cron", EVIL],
+                [EVIL],
+            ],
             "schedules pause": [["nightly"]],
             "schedules resume": [["nightly"]],
             "schedules show": [["nightly"], [EVIL]],
-            "schedules delete": [["nightly"], [EVIL]],
+            "schedules delete": [["nightly", "--yes"], [EVIL, "--yes"]],
             "steps": [[]],
             "validate": [
                 ["wrong.json", str(self.evil_file), "good.json"],
@@ -301,9 +354,31 @@ class World:
                 [EVIL],
             ],
             "worker": [["--url", f"redis://127.0.0.1:1/{WORD}"]],
+            "usage": [[], ["--by", "label"]],
             "workers": [[]],
             "workflows add": [["good.json"], ["wrong.json"], [str(self.evil_file)]],
             "workflows alias": [["good@stable", "1.0.0"], [f"good@{EVIL}", EVIL]],
             "workflows check": [["newer.json"], ["wrong.json"]],
-            "workflows list": [[]],
+            "workflows draw": [
+                ["good.json"],
+                ["good", "--format", "mermaid"],
+                ["good", "--format", "svg"],
+                ["--run", self.failed],
+                ["wrong.json"],
+                [str(self.evil_file)],
+            ],
+            "workflows schema": [[], ["--output", str(self.evil_file / EVIL)]],
+            "workflows list": [[], ["--as-of", EVIL]],
+            "workflows register": [["good.json", *why], [str(self.evil_file)]],
+            "workflows search": [[EVIL], ["good", "--parameter", EVIL]],
+            "workflows deprecate": [["good", *why, "--instead", EVIL], [EVIL, *why]],
+            "workflows withdraw": [[f"good@{EVIL}", *why], [EVIL, *why]],
+            "workflows history": [["good"], [EVIL]],
+            "workflows diff": [
+                ["good", "good.json"],
+                ["good.json", "wrong.json"],
+                [EVIL, str(self.evil_file)],
+            ],
+            "workflows show": [["good"], ["good", "--json"], [EVIL]],
+            "workflows delete": [["good@1.0.0", "--yes"], [EVIL, "--yes"]],
         }

@@ -7,52 +7,13 @@ import json
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.acceptance.processes import COMMAND, COMPONENTS, ROOT, openagents
+from tests.acceptance.command_world import GOOD, call, run
+from tests.acceptance.processes import COMMAND, COMPONENTS, ROOT
 
 pytestmark = pytest.mark.one_worker
-GOOD: dict[str, Any] = {
-    "id": "good",
-    "inputs": {"n": {"type": "integer", "required": True}},
-    "steps": [{"id": "a", "component": "quick", "inputs": {"n": "{{input.n}}"}}],
-    "output": "{{a.output}}",
-}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with documents and the data of an embedded server, which one command keeps running."""
-    base = tmp_path_factory.mktemp("cli")
-    (base / "good.json").write_text(json.dumps(GOOD))
-    (base / "fails.json").write_text(
-        json.dumps({"id": "fails", "steps": [{"id": "a", "component": "fail"}]})
-    )
-    (base / "unknown.json").write_text(
-        json.dumps({"id": "u", "steps": [{"id": "a", "component": "quik"}]})
-    )
-    (base / "broken.json").write_text('{"id": "x",\n "steps": [}')
-    (base / "deep.json").write_text("[" * 100_000 + "]" * 100_000)
-    run(
-        base, "good.json", "-i", "n=1"
-    )  # a command that reads makes no store, and tests come in any order
-    run(base, "fails.json")
-    return base
-
-
-def call(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    where = ("--data", str(folder / "data"))
-    done = openagents(
-        *arguments, *(where if arguments[0] not in ("completion", "--help") else ())
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
-def run(folder: Path, name: str, *more: str) -> tuple[int, str, str]:
-    return call(folder, "run", str(folder / name), "-c", str(COMPONENTS), *more)
 
 
 def test_run_gives_the_result_as_json_and_progress_beside_it(folder: Path) -> None:
@@ -83,45 +44,47 @@ def test_the_same_key_gives_the_same_run(folder: Path) -> None:
 
 
 def test_runs_are_listed_shown_and_their_history_told(folder: Path) -> None:
-    made = json.loads(run(folder, "good.json", "-i", "n=5")[1])
+    started = json.loads(run(folder, "good.json", "-i", "n=5")[1])
     listed = json.loads(call(folder, "runs", "list", "--json", "--workflow", "good")[1])
-    assert made["id"] in [item["id"] for item in listed]
-    shown = json.loads(call(folder, "runs", "show", made["id"], "--json")[1])
+    assert started["id"] in [item["id"] for item in listed]
+    shown = json.loads(call(folder, "runs", "show", started["id"], "--json")[1])
     assert (shown["status"], shown["steps"][0]["output"]) == ("completed", 6)
-    history = json.loads(call(folder, "runs", "history", made["id"], "--json")[1])
+    history = json.loads(call(folder, "runs", "history", started["id"], "--json")[1])
     assert [event["type"] for event in history][-1] == "RunCompleted"
     watched = [
         json.loads(line)
-        for line in call(folder, "runs", "watch", made["id"], "--json")[1].splitlines()
+        for line in call(folder, "runs", "watch", started["id"], "--json")[
+            1
+        ].splitlines()
     ]
     assert watched == history
 
 
 def test_a_run_without_workers_is_paused_resumed_and_cancelled(folder: Path) -> None:
     code, out, _ = run(folder, "good.json", "-i", "n=1", "--detach", "--workers", "0")
-    made = json.loads(out)["id"]
+    run_id = json.loads(out)["id"]
     for command, status in (
         ("pause", "paused"),
         ("resume", "running"),
         ("cancel", "cancelled"),
     ):
         code, out, _ = call(
-            folder, "runs", command, made, "--reason", "because", "--json"
+            folder, "runs", command, run_id, "--reason", "because", "--json"
         )
         assert (code, json.loads(out)["status"]) == (0, status)
-    code, _, err = call(folder, "runs", "pause", made)
+    code, _, err = call(folder, "runs", "pause", run_id)
     assert (code, "cancelled" in err) == (1, True)
 
 
 def test_doctor_finds_all_well(folder: Path) -> None:
     code, out, _ = call(folder, "doctor", "--json")
-    found = json.loads(out)
-    assert (code, found["violations"]) == (0, [])
-    assert (found["server"]["name"], found["server"]["appendfsync"]) == (
+    report = json.loads(out)
+    assert (code, report["violations"]) == (0, [])
+    assert (report["server"]["name"], report["server"]["appendfsync"]) == (
         "valkey",
         "everysec",
     )
-    assert abs(found["server"]["skew_ms"]) < 2000
+    assert abs(report["server"]["skew_ms"]) < 2000
     assert "valkey 9" in call(folder, "doctor")[1]
 
 
@@ -145,9 +108,12 @@ def test_validate_finds_problems_with_their_place(folder: Path) -> None:
         (("run", "{}/good.json", "-i", "n"), "not name=value"),
         (("run", "{}/broken.json"), "invalid_json"),
         (("run", "{}/good.json", "-c", "no.such.module"), "cannot be loaded"),
+        (("rusn", "list"), "'rusn'; did you mean 'run' or 'runs'?"),
+        (("schedules", "udpate"), "did you mean 'update'?"),
         (("runs", "show", "0-nothing"), "there is no run"),
         (("runs", "list", "--url", "redis://127.0.0.1:1"), "does not answer"),
-        (("runs", "list", "--url", "http://x"), "must begin with redis://"),
+        (("runs", "list", "--url", "ftp://x"), "must begin with redis://"),
+        (("runs", "list", "--url", "http://"), "no address of a service"),
         (("doctor", "--lease-ms", "1"), "lease_ms"),
     ],
 )
@@ -162,13 +128,13 @@ def test_mistakes_get_one_clear_line(
 
 
 def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
-    made = json.loads(run(folder, "good.json", "-i", "n=1")[1])["id"]
+    run_id = json.loads(run(folder, "good.json", "-i", "n=1")[1])["id"]
     command = " ".join(
         [
             *map(shlex.quote, COMMAND),
             "runs",
             "history",
-            made,
+            run_id,
             "--json",
             "--data",
             str(folder / "data"),
@@ -197,17 +163,19 @@ def test_a_run_that_waits_is_signalled_shown_and_goes_on(folder: Path) -> None:
     (folder / "waits.json").write_text(
         json.dumps({"id": "waits", "steps": steps, "output": "{{ok.by}}"})
     )
-    made = json.loads(run(folder, "waits.json", "--detach", "--workers", "0")[1])["id"]
-    code, _, err = call(folder, "runs", "signal", made, "gone")
+    run_id = json.loads(run(folder, "waits.json", "--detach", "--workers", "0")[1])[
+        "id"
+    ]
+    code, _, err = call(folder, "runs", "signal", run_id, "gone")
     assert (code, "did you mean 'go'?" in err) == (1, True)
-    code, _, err = call(folder, "runs", "signal", made, "go", "--payload", "5")
+    code, _, err = call(folder, "runs", "signal", run_id, "go", "--payload", "5")
     assert (code, "is not of type 'object'" in err) == (1, True)
     assert (
         call(
             folder,
             "runs",
             "signal",
-            made,
+            run_id,
             "go",
             "--payload",
             '{"x": 1}',
@@ -218,26 +186,26 @@ def test_a_run_that_waits_is_signalled_shown_and_goes_on(folder: Path) -> None:
         )[0]
         == 0
     )
-    shown = json.loads(call(folder, "runs", "show", made, "--json")[1])
+    shown = json.loads(call(folder, "runs", "show", run_id, "--json")[1])
     assert {step["id"]: step["status"] for step in shown["steps"]} == {
         "ok": "completed",
         "a": "scheduled",
     }
-    assert "ann" in call(folder, "runs", "history", made)[1]
+    assert "ann" in call(folder, "runs", "history", run_id)[1]
     assert (
         json.loads(
-            call(folder, "runs", "cancel", made, "--no-compensate", "--json")[1]
+            call(folder, "runs", "cancel", run_id, "--no-compensate", "--json")[1]
         )["status"]
         == "cancelled"
     )
     assert (
         json.loads(
-            call(folder, "runs", "retry", made, "--reason", "again", "--json")[1]
+            call(folder, "runs", "retry", run_id, "--reason", "again", "--json")[1]
         )["status"]
         == "running"
     )
-    assert call(folder, "runs", "cancel", made)[0] == 0
-    assert call(folder, "runs", "retry", made, "--from", "nothing")[0] == 1
+    assert call(folder, "runs", "cancel", run_id)[0] == 0
+    assert call(folder, "runs", "retry", run_id, "--from", "nothing")[0] == 1
 
 
 def test_workflows_are_published_named_and_checked(folder: Path) -> None:
@@ -255,8 +223,8 @@ def test_workflows_are_published_named_and_checked(folder: Path) -> None:
     assert call(folder, "workflows", "alias", "good@stable", "1.0.0")[0] == 0
     assert call(folder, "workflows", "alias", "good@stable", "9.0.0")[0] == 6
     assert call(folder, "workflows", "alias", "good", "1.0.0")[0] == 2
-    found = json.loads(call(folder, "workflows", "list", "--json")[1])
-    assert [(item["id"], item["aliases"]) for item in found] == [("good", ["stable"])]
+    listed = json.loads(call(folder, "workflows", "list", "--json")[1])
+    assert [(item["id"], item["aliases"]) for item in listed] == [("good", ["stable"])]
     code, out, _ = call(
         folder, "run", "good@stable", "-c", str(COMPONENTS), "-i", "n=1"
     )
@@ -309,7 +277,7 @@ def test_schedules_are_kept_and_mistakes_are_told(folder: Path) -> None:
     assert len(json.loads(call(folder, *back, "--json")[1])) == 2
     assert call(folder, "schedules", "pause", "nightly")[0] == 0
     assert json.loads(call(folder, "schedules", "show", "nightly")[1])["paused"] is True
-    assert call(folder, "schedules", "delete", "nightly")[0] == 0
+    assert call(folder, "schedules", "delete", "nightly", "--yes")[0] == 0
     assert call(folder, "schedules", "show", "nightly")[0] == 6
 
 
@@ -354,7 +322,7 @@ def test_runs_are_listed_by_what_they_are_and_page_by_page(folder: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             ("runs", "list", "--started-after", "yesterday"),
@@ -393,19 +361,19 @@ def test_runs_are_listed_by_what_they_are_and_page_by_page(folder: Path) -> None
     ],
 )
 def test_what_cannot_be_looked_at_is_said_in_one_line(
-    folder: Path, arguments: tuple[str, ...], said: str
+    folder: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     code, out, err = call(
         folder, *(str(folder / x) if x.endswith(".json") else x for x in arguments)
     )
-    not_found = said.startswith("there is no ")
-    does_not_fit = said in (
+    not_found = message.startswith("there is no ")
+    does_not_fit = message in (
         "does not continue a page",
         "only facets and times can be counted",
     )
     assert code == (6 if not_found else 5 if does_not_fit else 2)
     assert out == ""
-    assert said in err
+    assert message in err
     assert len(err.strip().splitlines()) == 1
 
 
@@ -450,13 +418,9 @@ def test_the_views_are_shown_and_checked(folder: Path) -> None:
         x["name"]: x["lag"]
         for x in json.loads(call(folder, "projections", "list", "--json")[1])
     }
-    assert {**lags, "archive": 0} == {
-        "runs": 0,
-        "steps": 0,
-        "workers": 0,
-        "archive": 0,
-    }  # nobody asked for the last
-    for name in ("runs", "steps", "workers", "archive"):
+    unasked = {"archive": 0, "catalog": 0, "usage": 0}  # nobody has asked for these
+    assert {**lags, **unasked} == {"runs": 0, "steps": 0, "workers": 0, **unasked}
+    for name in ("runs", "steps", "workers", "archive", "catalog", "usage"):
         assert call(folder, "projections", "verify", name)[:2] == (
             0,
             f"{name}: as the log has it\n",
@@ -468,17 +432,17 @@ def test_the_views_are_shown_and_checked(folder: Path) -> None:
 
 
 def test_a_history_is_filtered_and_given_to_other_systems(folder: Path) -> None:
-    made = json.loads(run(folder, "good.json", "-i", "n=5")[1])["id"]
-    whole = json.loads(call(folder, "runs", "history", made, "--json")[1])
+    run_id = json.loads(run(folder, "good.json", "-i", "n=5")[1])["id"]
+    whole = json.loads(call(folder, "runs", "history", run_id, "--json")[1])
     assert len(
-        call(folder, "runs", "history", made, "--format", "jsonl")[1].splitlines()
+        call(folder, "runs", "history", run_id, "--format", "jsonl")[1].splitlines()
     ) == len(whole)
     steps = json.loads(
         call(
             folder,
             "runs",
             "history",
-            made,
+            run_id,
             "--step",
             "a",
             "--type",
@@ -488,24 +452,26 @@ def test_a_history_is_filtered_and_given_to_other_systems(folder: Path) -> None:
     )
     assert [(e["type"], e["step"]) for e in steps] == [("StepStarted", "a")]
     assert (
-        json.loads(call(folder, "runs", "history", made, "--until", "1h", "--json")[1])
+        json.loads(
+            call(folder, "runs", "history", run_id, "--until", "1h", "--json")[1]
+        )
         == []
     )
     by = json.loads(
-        call(folder, "runs", "history", made, "--by", "cli", "--since", "1h", "--json")[
-            1
-        ]
+        call(
+            folder, "runs", "history", run_id, "--by", "cli", "--since", "1h", "--json"
+        )[1]
     )
     assert {e["actor"].split(":")[0] for e in by} == {"cli"}
     assert {e["actor"].split(":")[1] for e in by} == {getpass.getuser()}
     clouds = [
         json.loads(x)
-        for x in call(folder, "runs", "history", made, "--format", "cloudevents")[
+        for x in call(folder, "runs", "history", run_id, "--format", "cloudevents")[
             1
         ].splitlines()
     ]
-    assert [x["id"] for x in clouds] == [f"{made}/{e['version']}" for e in whole]
-    trace = json.loads(call(folder, "runs", "history", made, "--format", "otel")[1])
+    assert [x["id"] for x in clouds] == [f"{run_id}/{e['version']}" for e in whole]
+    trace = json.loads(call(folder, "runs", "history", run_id, "--format", "otel")[1])
     names = [
         span["name"] for span in trace["resourceSpans"][0]["scopeSpans"][0]["spans"]
     ]

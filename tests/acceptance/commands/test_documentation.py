@@ -22,7 +22,13 @@ from tests.acceptance.processes import COMMAND, ROOT, openagents
 from tests.conftest import KINDS, Server, wait_for
 from tests.fork_server import ForkedProcess, run_forked
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+    ]
+)
 DEMO = ".openagents/demo"
 SERVER = "redis://localhost:6379"
 BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -36,7 +42,7 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    return [Block(*found) for found in BLOCK.findall(page.read_text())]
+    return [Block(*match) for match in BLOCK.findall(page.read_text())]
 
 
 def environment() -> dict[str, str]:
@@ -45,23 +51,23 @@ def environment() -> dict[str, str]:
 
 def programs() -> list[tuple[str, str, str | None]]:
     """List the programs of the documentation with what they are said to print."""
-    found = []
+    collected: list[Any] = []
     for page in PAGES:
         here = blocks(page)
         for block, following in zip(here, [*here, None][1:], strict=True):
             if block.kind == "python" and not block.file:
-                said = (
+                printed = (
                     following.text if following and following.kind == "text" else None
                 )
-                found.append((f"{page.stem}-{len(found)}", block.text, said))
-    return found
+                collected.append((f"{page.stem}-{len(collected)}", block.text, printed))
+    return collected
 
 
 @pytest.mark.parametrize(
-    ("program", "said"), [p[1:] for p in programs()], ids=[p[0] for p in programs()]
+    ("program", "printed"), [p[1:] for p in programs()], ids=[p[0] for p in programs()]
 )
 def test_a_program_runs_and_prints_what_is_said(
-    program: str, said: str | None, tmp_path: Path
+    program: str, printed: str | None, tmp_path: Path
 ) -> None:
     done = run_forked(
         [sys.executable, "-c", program],
@@ -71,11 +77,12 @@ def test_a_program_runs_and_prints_what_is_said(
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (said or "completed {'text': 'Hello, Ada!'}\n")
+    assert done.stdout == (printed or "completed {'text': 'Hello, Ada!'}\n")
 
 
 def prepare(page: Path, folder: Path) -> None:
     """Write the files that a page tells its reader to save; the README's program gives two."""
+    (folder / "examples").symlink_to(ROOT / "examples")
     for block in blocks(page):
         if block.file:
             (folder / block.file).write_text(block.text)
@@ -92,7 +99,6 @@ def prepare(page: Path, folder: Path) -> None:
 def follow_the_demo(store: Path, folder: Path) -> list[str]:
     """Return a reader who has run `make demo` a copy of their own, when its killed worker is missed; gives the runs."""
     shutil.copytree(store, folder / DEMO, ignore=shutil.ignore_patterns("*.sock"))
-    (folder / "examples").symlink_to(ROOT / "examples")
     wait_for(
         lambda: (
             not json.loads(
@@ -146,11 +152,11 @@ def export(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, _, value = shlex.split(line)[1].partition("=")
     value = re.sub(
         r"\$\((openagents [^)]+)\)",
-        lambda found: run(found[1], folder).stdout.strip(),
+        lambda match: run(match[1], folder).stdout.strip(),
         value,
     )
     monkeypatch.setenv(
-        name, re.sub(r"\$(\w+)", lambda found: os.environ[found[1]], value)
+        name, re.sub(r"\$(\w+)", lambda match: os.environ[match[1]], value)
     )
 
 
@@ -161,6 +167,8 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(program, cwd=folder, capture_output=True, text=True)
     if arguments[0] in ("dev", "worker"):
         return until_stopped(arguments, folder)
+    if arguments[0] == "serve":
+        return served(arguments, folder)
     return openagents(*arguments, folder=folder)
 
 
@@ -184,12 +192,29 @@ def until_stopped(
     ]
 
     def there() -> bool:
-        found = openagents("doctor", *where, "--json", folder=folder)
+        done = openagents("doctor", *where, "--json", folder=folder)
         assert process.poll() is None, process.communicate()
-        return bool(found.stdout and json.loads(found.stdout)["workers"])
+        return bool(done.stdout and json.loads(done.stdout)["workers"])
 
     wait_for(there)
     process.send_signal(signal.SIGINT if arguments[0] == "dev" else signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def served(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Serve on a free port until it is said where, then tell it to stop."""
+    process = ForkedProcess(
+        [*COMMAND, *arguments, "--port", "0"],
+        cwd=folder,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("serving on http://127.0.0.1:")
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -234,11 +259,11 @@ def test_the_commands_of_a_page_work(
             continue
         line = line.replace(SERVER, f"{server.url} --prefix {page.stem}-{server.kind}")
         if re.match("openagents runs (pause|resume|cancel) ", line):
-            made = run(
+            started = run(
                 "openagents run workflow.json --input name=x --workers 0 --detach",
                 tmp_path,
             )
-            ids.append(json.loads(made.stdout)["id"])
+            ids.append(json.loads(started.stdout)["id"])
         line, _, code = line.partition(" # exit code ")
         done = run(line.replace("RUN", ids[-1] if ids else ""), tmp_path)
         allowed = (
@@ -283,7 +308,5 @@ def test_the_reference_names_every_key() -> None:
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert target.startswith("http://") or (page.parent / target).exists(), (
-                page.name,
-                target,
-            )
+            is_elsewhere = target.startswith(("http://", "https://"))
+            assert is_elsewhere or (page.parent / target).exists(), (page.name, target)

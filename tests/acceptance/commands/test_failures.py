@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from openagents_json.engine import Engine
 from tests.acceptance.processes import COMMAND, openagents
 
 SETTINGS = {
@@ -50,9 +52,9 @@ def test_a_setting_that_cannot_be_is_named(
     setting: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(*setting)
-    assert line_of(openagents("runs", "list", folder=tmp_path), 2).startswith(
-        SETTINGS[setting]
-    )
+    name, colon, reason = SETTINGS[setting].partition(":")
+    told = line_of(openagents("runs", "list", folder=tmp_path), 2)
+    assert told.startswith(f"{name} ({setting[0]}){colon}{reason}")
 
 
 MISSING = "No such file or directory"
@@ -61,17 +63,17 @@ FILES = {
         "runs",
         "import",
         "none.capsule",
-    ): f"none.capsule: {MISSING}; name a file that `openagents runs export` wrote",
+    ): f"none.capsule: {MISSING}; name a file with an exported run",
     (
         "runs",
         "open",
         "none.capsule",
-    ): f"none.capsule: {MISSING}; name a file that `openagents runs export` wrote",
+    ): f"none.capsule: {MISSING}; name a file with an exported run",
     (
         "runs",
         "import",
         ".",
-    ): ".: Is a directory; name a file that `openagents runs export` wrote",
+    ): ".: Is a directory; name a file with an exported run",
     (
         "keys",
         "adopt",
@@ -110,14 +112,17 @@ FILES = {
         "none",
     ): f"key none: {MISSING}; `openagents audit keygen` makes a pair of keys",
     ("retention", "apply", "none"): f"none is no policy: {MISSING}",
-    ("run", "none.json"): f"none.json: {MISSING}; give the path of a workflow in JSON",
+    (
+        "run",
+        "none.json",
+    ): f"none.json: {MISSING}; give the path of a workflow in JSON or YAML",
     (
         "validate",
         "none.json",
-    ): f"none.json: {MISSING}; give the path of a workflow in JSON",
+    ): f"none.json: {MISSING}; give the path of a workflow in JSON or YAML",
 }
 
-STATUSES = {
+STATUSES: dict[tuple[str, ...], int] = {
     ("audit", "verify"): 5,
     ("retention", "apply"): 5,
     ("run", "none.json"): 4,
@@ -134,13 +139,39 @@ def test_a_file_that_cannot_be_used_is_named(
     assert line_of(openagents(*command, folder=tmp_path), status) == FILES[command]
 
 
+def test_what_to_do_is_said_with_a_command_and_apart_from_what_happened(
+    tmp_path: Path,
+) -> None:
+    wrong = {"id": "w", "steps": [{"id": "a"}, {"id": "b"}]}
+    (tmp_path / "w.json").write_text(json.dumps(wrong))
+    with Engine.embedded(tmp_path / "d", components=[], workers=0) as engine:
+        run = engine.start({"id": "w", "steps": [{"id": "a", "wait_for": "go"}]})
+        engine.cancel(run, force=True)
+        engine.archive.hold(run)
+        for command, advice in {
+            "runs show 0-x": "`openagents runs list` shows those that there are",
+            "run w.json": "`openagents validate` shows them",
+            f"runs archive {run} --to x": f"`openagents runs release {run}` ends that",
+            "schedules show x": "`openagents schedules list` shows them",
+            "run nothing@1": "add it with `openagents workflows add FILE`",
+            "run w.json --no-such": "see `openagents run --help`",
+        }.items():
+            arguments = [*command.split(), "--data", "d"]
+            told = openagents(*arguments, folder=tmp_path).stderr.splitlines()[-1]
+            as_json = openagents(*arguments, "--json", folder=tmp_path).stderr
+            error = json.loads(as_json.splitlines()[-1])
+            assert error["remedy"].startswith(advice), error
+            assert error["message"].endswith(f"; {error['remedy']}")
+            assert told == f"openagents: {error['message']}"
+
+
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = openagents(
         "workflows", "add", "x.json", "--data", "file/data", folder=tmp_path
     )
-    said = line_of(done, 7)
-    assert said.startswith(
+    message = line_of(done, 7)
+    assert message.startswith(
         f"the embedded server in {tmp_path / 'file/data'} did not start: Not a directory; "
     )
 

@@ -84,25 +84,6 @@ def test_run_names_its_run_first_and_ctrl_c_says_how_to_force_it_and_to_go_on(
         assert working.wait(60) == 0
 
 
-def test_ctrl_c_in_watch_leaves_the_run_and_says_how_to_follow_it_again(
-    tmp_path: Path,
-) -> None:
-    waits = {"id": "waits", "steps": [{"id": "a", "wait_for": {"signal": "go"}}]}
-    (tmp_path / "workflow.json").write_text(json.dumps(waits))
-    started = openagents("run", "workflow.json", "--detach", folder=tmp_path)
-    run = json.loads(started.stdout)["id"]
-    with command(tmp_path, "runs", "watch", run) as watching:
-        assert watching.stdout is not None
-        watching.stdout.readline()
-        watching.send_signal(signal.SIGINT)
-        _, errors = watching.communicate(timeout=60)
-        assert watching.returncode == 130
-    assert "goes on without this command" in errors
-    assert f"openagents runs watch {run}" in errors
-    shown = openagents("runs", "show", run, "--json", folder=tmp_path)
-    assert json.loads(shown.stdout)["status"] not in ("failed", "cancelled")
-
-
 def test_ctrl_c_in_dev_says_at_once_what_happens_and_how_to_force_it(
     tmp_path: Path,
 ) -> None:

@@ -54,10 +54,10 @@ def test_a_server_without_a_store_stays_as_it_is(
         done = openagents(*command, *where, folder=tmp_path)
         assert (done.returncode, done.stdout) == (6, "")
         assert f"there is no store with prefix {prefix!r}" in done.stderr
-    found = openagents("doctor", "--json", *where, folder=tmp_path)
-    assert found.returncode == 0
+    answer = openagents("doctor", "--json", *where, folder=tmp_path)
+    assert answer.returncode == 0
     assert [
-        x["code"] for x in json.loads(found.stdout)["findings"] if x["code"] != "clock"
+        x["code"] for x in json.loads(answer.stdout)["findings"] if x["code"] != "clock"
     ] == ["store"]
     connection = server.connect()
     assert list(connection.client.scan_iter(match=f"{prefix}:*")) == []

@@ -118,6 +118,6 @@ def test_nothing_but_the_rooms_is_found_in_another_way() -> None:
     finder = rooms.PackagesBeside(["executor"])
     assert finder.find_spec("json") is None
     assert finder.find_spec("executor.runs.handler", [rooms.HOME]) is None
-    found = finder.find_spec("executor")
-    assert found is not None
-    assert found.origin == str(Path(rooms.HOME) / "executor" / "__init__.py")
+    spec = finder.find_spec("executor")
+    assert spec is not None
+    assert spec.origin == str(Path(rooms.HOME) / "executor" / "__init__.py")

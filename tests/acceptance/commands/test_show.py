@@ -79,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(folder: Path) -> Iterator[Engine]:
     """The embedded store of the folder, which stays open, so that no command has to start a server."""
-    with Engine.embedded(folder / "data") as opened:
+    with Engine.embedded(folder / "data", components=[], workers=0) as opened:
         yield opened
 
 
@@ -148,6 +148,47 @@ def test_a_run_that_waits_says_for_what_until_when_and_how_to_answer(
     assert f"    {command} --data data" in listed.splitlines()
     told = openagents("runs", "explain", run, "--data", "data", folder=folder).stdout
     assert "waits for signal order approved with key 7 until 20" in told
+
+
+def test_who_follows_a_run_is_told_what_it_waits_for_and_how_to_answer(
+    folder: Path,
+) -> None:
+    done = openagents(
+        "run", "ask.json", "--timeout", "1.5", "--data", "data", folder=folder
+    )
+    run = done.stderr.splitlines()[0].removeprefix("run ")
+    command = f"openagents runs signal {run} 'order approved' --key 7 --payload JSON"
+    told = done.stderr.splitlines()
+    assert told.count(f"    {command} --data data") == 1, done.stderr
+    assert "step approve waits for signal order approved with key 7" in told
+    assert "; then it fails" in done.stderr
+    assert '  payload: {"required": ["ok"], "type": "object"}' in told
+    assert "no worker is alive" not in done.stderr
+
+
+def test_archived_runs_fit_the_terminal_with_their_files_below(
+    folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(folder, "batch.json", "-i", "numbers=[1]")
+    arguments = ["archive", run, "--to", "archive", "--without", "ledger"]
+    done = openagents("runs", *arguments, "--data", "data", folder=folder)
+    assert done.returncode == 0, done.stderr
+    for width in (80, 120):
+        seen = screen(folder, width, monkeypatch, "runs", "list", "--archived")
+        assert max(map(len, seen.splitlines())) <= width, seen
+        header, row, file = seen.splitlines()
+        assert header.split() == ["run", "workflow", "status", "archived", "took"]
+        assert row.split()[1:3] == ["batch", "failed"]
+        assert file.startswith("  ")
+        assert "archive" in file
+        short = row.split()[0]
+        assert run.startswith(short)
+        assert run != short
+    assert run in screen(
+        folder, 80, monkeypatch, "runs", "list", "--archived", "--wide"
+    )
+    back = openagents("runs", "restore", short, "--data", "data", folder=folder)
+    assert back.returncode == 0, back.stderr
 
 
 def test_json_of_a_run_is_what_the_engine_says_of_it(

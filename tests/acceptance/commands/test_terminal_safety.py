@@ -20,6 +20,10 @@ BAD = re.compile(
 )
 
 
+ENDLESS = ("dev", "mcp", "serve", "worker")
+"""What ends only when it is told to: it is given what it refuses."""
+
+
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     todo: list[tuple[tuple[str, ...], click.Command]] = [((), cli)]
     while todo:
@@ -41,8 +45,8 @@ def world(shared_servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Worl
 
 def shown_badly(text: str) -> list[str]:
     return [
-        text[max(0, found.start() - 60) : found.end() + 20]
-        for found in BAD.finditer(text)
+        text[max(0, match.start() - 60) : match.end() + 20]
+        for match in BAD.finditer(text)
     ]
 
 
@@ -53,13 +57,13 @@ def test_no_command_lets_data_move_the_cursor(
     monkeypatch.setenv(
         "TERM", "dumb"
     )  # without colours, no escape at all belongs on it
-    known, tree = (
+    calls_by_name, tree = (
         world.calls(),
         {" ".join(path): command for path, command in commands()},
     )
-    assert set(known) == set(tree)  # a new command is looked at too
-    found: dict[str, list[str]] = {}
-    for name in [*known]:
+    assert set(calls_by_name) == set(tree)  # a new command is looked at too
+    faults: dict[str, list[str]] = {}
+    for name in [*calls_by_name]:
         command = tree[name]
         takes = {option for parameter in command.params for option in parameter.opts}
         arguments = [
@@ -68,7 +72,7 @@ def test_no_command_lets_data_move_the_cursor(
             if parameter.param_type_name == "argument"
         ]
         wrong = [[EVIL] * len(arguments), [f"--{EVIL}"], [EVIL] * 9]
-        calls = [*known[name], *([] if name in ("dev", "worker") else wrong)]
+        calls = [*calls_by_name[name], *([] if name in ENDLESS else wrong)]
         for call in calls:
             where = (
                 world.where
@@ -86,8 +90,8 @@ def test_no_command_lets_data_move_the_cursor(
                 if line.strip().startswith("openagents: all is well")
             ]
             if bad := shown_badly(told.text) + forged:
-                found[f"{name} {call}"] = bad[:2]
-    assert found == {}
+                faults[f"{name} {call}"] = bad[:2]
+    assert faults == {}
 
 
 def test_with_colours_only_those_of_the_program_reach_the_terminal(

@@ -80,13 +80,13 @@ def test_dev_in_one_terminal_and_run_in_another(folder: Path) -> None:
             0,
             41,
         )
-        done = [
+        later = [
             call(folder, "run", "workflow.json", "--components", "others.py")
             for _ in range(2)
         ]
-        assert [json.loads(x.stdout)["output"] for x in done] == [41, 41]
+        assert [json.loads(x.stdout)["output"] for x in later] == [41, 41]
         history = call(
-            folder, "runs", "history", json.loads(done[0].stdout)["id"], "--json"
+            folder, "runs", "history", json.loads(later[0].stdout)["id"], "--json"
         ).stdout
     assert "StepReleased" not in history
     assert '"worker": "dev:' in history

@@ -91,7 +91,7 @@ def test_what_has_left_is_said_though_the_next_cannot(
 def test_a_policy_is_applied_though_it_is_killed_in_the_middle(
     server: Server, where: list[str], tmp_path: Path
 ) -> None:
-    made = runs(server, where, *(f"t{i}" for i in range(60)))
+    run_ids = runs(server, where, *(f"t{i}" for i in range(60)))
     policy, to = tmp_path / "policy.json", tmp_path / "archive"
     rules = [
         {"name": "all", "workflow": "shouting", "older_than": "0s", "then": "archive"}
@@ -99,7 +99,7 @@ def test_a_policy_is_applied_though_it_is_killed_in_the_middle(
     policy.write_text(json.dumps({"to": str(to), "rules": rules}))
     dry = openagents("retention", "apply", str(policy), "--dry-run", "--json", *where)
     assert json.loads(dry.stdout)[0]["fits"] == 60
-    assert ids(*where, "--limit", "1000") == set(made)
+    assert ids(*where, "--limit", "1000") == set(run_ids)
     for some in (5, 25, 45):
         process = ForkedProcess(
             [*COMMAND, "retention", "apply", str(policy), *where], cwd=ROOT
@@ -109,10 +109,10 @@ def test_a_policy_is_applied_though_it_is_killed_in_the_middle(
         process.wait()
     done = openagents("retention", "apply", str(policy), "--json", *where)
     assert done.returncode == 0, done.stderr
-    assert ids("--archived", *where, "--limit", "1000") == set(made)
+    assert ids("--archived", *where, "--limit", "1000") == set(run_ids)
     assert ids(*where, "--limit", "1000") == set()
     assert openagents("doctor", *where).returncode == 0
-    for run in made[:3]:
+    for run in run_ids[:3]:
         assert openagents("runs", "restore", run, *where).returncode == 0
         assert (
             json.loads(openagents("runs", "show", run, *where, "--json").stdout)[

@@ -57,8 +57,8 @@ def failed(folder: Path) -> tuple[str, Path]:
     done = openagents(
         "runs", "export", run, "-o", str(capsule), "--data", data, "--json"
     )
-    said = json.loads(done.stdout)
-    assert (done.returncode, said["events"], said["run"]) == (0, 5, run)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["events"], answer["run"]) == (0, 5, run)
     return run, capsule
 
 
@@ -82,29 +82,29 @@ def test_a_run_is_stepped_through_retried_and_forked_on_a_laptop(
     tmp_path: Path,
 ) -> None:
     run, capsule = failed(tmp_path)
-    said = opened(
+    output = opened(
         tmp_path, capsule, "b\nback\nd\ng 1\nn\nx\ng 99\ne\nq\nn\n"
     ).splitlines()
     shown = [
         line.split()[0]
-        for line in said
+        for line in output
         if "/5 " in line and not line.startswith(("  ", "> "))
     ]
     assert shown == ["5/5", "4/5", "3/5", "1/5", "2/5"]
-    assert 'steps.a.status: "scheduled" -> "started"' in said
-    assert any("has events 1 to 5, and no event 99" in line for line in said)
+    assert 'steps.a.status: "scheduled" -> "started"' in output
+    assert any("has events 1 to 5, and no event 99" in line for line in output)
     assert (
-        sum(line[2:].startswith(f"{n}/5 ") for n in range(1, 6) for line in said) == 5
+        sum(line[2:].startswith(f"{n}/5 ") for n in range(1, 6) for line in output) == 5
     )
     (tmp_path / "parts.py").write_text(
         COMPONENTS.replace("100 // x", "100 // (x or 5)")
     )
-    said = "\n".join(
+    printed = "\n".join(
         opened(tmp_path, capsule, "fork 2\nretry a\nretry a\nfork 5\nq\n").splitlines()
     )
-    assert 'completed: "got 20"' in said
-    assert said.count(f'the run {run} completed: "got 20"') == 2
-    assert "the run had ended (failed)" in said
+    assert 'completed: "got 20"' in printed
+    assert printed.count(f'the run {run} completed: "got 20"') == 2
+    assert "the run had ended (failed)" in printed
     data = str(tmp_path / "data")
     assert (
         json.loads(openagents("runs", "show", run, "--data", data, "--json").stdout)[

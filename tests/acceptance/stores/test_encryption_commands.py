@@ -46,7 +46,7 @@ def test_runs_are_encrypted_worked_on_rotated_and_shredded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    old, made = (
+    old, generated = (
         call("keys", "generate").strip(),
         json.loads(call("keys", "generate", "--json")),
     )
@@ -70,18 +70,18 @@ def test_runs_are_encrypted_worked_on_rotated_and_shredded(
         assert str(MARK) in call("runs", "history", run, "--json", *where)
         monkeypatch.delenv(VARIABLE)
         closed_to_others(run, where)
-        monkeypatch.setenv(VARIABLE, f"{made['key']},{old}")
+        monkeypatch.setenv(VARIABLE, f"{generated['key']},{old}")
         assert json.loads(call("keys", "rotate", "--json", *where))["rewrapped"] == 1
         assert (
             call("keys", "rotate", *where)
             == "0 run keys are wrapped anew, 1 were already\n"
         )
         monkeypatch.setenv(VARIABLE, old)
-        assert f"encrypted with key {made['id']}" in call(
+        assert f"encrypted with key {generated['id']}" in call(
             "runs", "show", run, *where, code=1
         )
         call("keys", "rotate", *where, code=1)
-        monkeypatch.setenv(VARIABLE, made["key"])
+        monkeypatch.setenv(VARIABLE, generated["key"])
         assert (
             json.loads(call("runs", "show", run, *where, "--json"))["output"]
             == shown["output"]
@@ -121,19 +121,19 @@ def completed(file: str, where: tuple[str, ...]) -> str:
 
 
 def closed_to_others(run: str, where: tuple[str, ...]) -> None:
-    said = call("runs", "show", run, *where, code=1)
-    assert f"run {run} is encrypted with key" in said
-    assert said.rstrip().endswith(f"set {VARIABLE}")
+    output = call("runs", "show", run, *where, code=1)
+    assert f"run {run} is encrypted with key" in output
+    assert output.rstrip().endswith(f"set {VARIABLE}")
     assert str(MARK) not in call("runs", "history", run, "--json", *where)
     assert run in call("runs", "list", *where)
 
 
 def shredded(run: str, where: tuple[str, ...]) -> None:
     assert (
-        call("runs", "shred", run, "--reason", "asked for", *where)
+        call("runs", "shred", run, "--reason", "asked for", "--yes", *where)
         == f"{run} is shredded\n"
     )
-    again = json.loads(call("runs", "shred", run, "--json", *where))
+    again = json.loads(call("runs", "shred", run, "--json", "--yes", *where))
     assert again == {"id": run, "shredded": True, "changed": False, "log": "done"}
     for command in (
         ("show",),
@@ -169,7 +169,8 @@ def test_a_run_that_was_not_encrypted_cannot_be_shredded(
         )
     )["id"]
     call("runs", "cancel", run, *where)
-    assert "openagents runs redact" in call("runs", "shred", run, *where, code=1)
+    refused = call("runs", "shred", run, "--yes", *where, code=1)
+    assert "openagents runs redact" in refused
     assert f"set {VARIABLE}" in call("keys", "rotate", *where, code=5)
 
 
@@ -178,11 +179,11 @@ def test_a_wrong_key_is_told_without_showing_it(
 ) -> None:
     for wrong in ("nonsense", "c2hvcnQ="):
         monkeypatch.setenv(VARIABLE, wrong)
-        said = call("runs", "list", code=2)
+        output = call("runs", "list", code=2)
         assert len(call("keys", "generate").strip()) == 44  # this way out is open
-        assert "setting encryption_keys" in said
-        assert "openagents keys generate" in said
-        assert wrong not in said
+        assert "setting encryption_keys" in output
+        assert "openagents keys generate" in output
+        assert wrong not in output
 
 
 def test_an_encrypted_run_is_promoted_once_its_key_is_there(

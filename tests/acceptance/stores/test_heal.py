@@ -74,13 +74,13 @@ def store(server: Server) -> Iterator[tuple[Engine, tuple[str, ...]]]:
 
 
 def failed(engine: Engine, folder: Path, count: int) -> list[str]:
-    wanted = [
+    starts = [
         (document(), {"x": 2 * number + 1, "folder": str(folder)})
         for number in range(count)
     ]
-    runs = engine.start_many(wanted)
+    runs = engine.start_many(starts)
     assert {engine.wait(run, timeout=60).status for run in runs} == {"failed"}
-    return runs
+    return list[str](runs)
 
 
 def reopenings(engine: Engine, run: str) -> list[str]:
@@ -151,7 +151,7 @@ def test_failures_to_heal_are_told_by_the_exit_code_and_a_word(
         1,
         True,
     ), still
-    for more, said in (
+    for more, message in (
         ((), "say which failed runs"),
         (("--where", "status=failed"), "'status' is none of workflow"),
         (("--where", "started_after=soon"), "is no time"),
@@ -161,7 +161,7 @@ def test_failures_to_heal_are_told_by_the_exit_code_and_a_word(
     ):
         done = openagents("runs", "heal", *there, *more)
         assert done.returncode != 0
-        assert said in done.stderr
+        assert message in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -248,14 +248,14 @@ def test_the_store_is_a_secret_wherever_it_lies_and_the_program_beside_it_is_not
         openagents("run", "read.json", *there, *inputs, folder=program).returncode == 1
     )
     again = ("runs", "heal", *there, "--where", "workflow=read", "--dry-run", "--json")
-    found = openagents(*again, "--set", "file=prices.csv", folder=program)
-    assert json.loads(found.stdout)["counts"]["fixed"] == 1, found
-    [found] = json.loads(
+    report = openagents(*again, "--set", "file=prices.csv", folder=program)
+    assert json.loads(report.stdout)["counts"]["fixed"] == 1, report
+    [report] = json.loads(
         openagents(*again, "--set", "file=server.conf", folder=program).stdout
     )["runs"]
     assert (
         "the sandbox does not allow reading 'server.conf', where secrets are"
-        in found["reason"]
+        in report["reason"]
     )
 
 
@@ -267,11 +267,11 @@ def test_what_the_kernel_does_not_keep_components_from_is_said_first_and_can_be_
             [*BARE, *more], cwd=program, capture_output=True, text=True
         )
 
-    said = "nothing on this machine keeps code in C from the network; other programs and processes; changing files; "
+    warning = "nothing on this machine keeps code in C from the network; other programs and processes; changing files; "
     refused = heal(*HEAL, "--sandbox", "strict")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert (
-        f"--sandbox strict refuses this one: sandbox: components in Python are kept in; {said}"
+        f"a strict sandbox is not to be had here: sandbox: components in Python are kept in; {warning}"
         in refused.stderr
     )
     assert "Traceback" not in refused.stderr
@@ -284,16 +284,16 @@ def test_what_the_kernel_does_not_keep_components_from_is_said_first_and_can_be_
     ]
     assert kinds == ["HealStarted", "RunsSelected", "SandboxBegun"]
     done = heal(*HEAL[:4], "--resume", name, "--dry-run")
-    assert (done.returncode, said in done.stdout, "1 fixed" in done.stdout) == (
+    assert (done.returncode, warning in done.stdout, "1 fixed" in done.stdout) == (
         0,
         True,
         True,
     ), done
-    assert done.stderr.index(said) < done.stderr.index("2 of 2 runs tested")
+    assert done.stderr.index(warning) < done.stderr.index("2 of 2 runs tested")
     late = openagents(
         *HEAL[:4], "--resume", name, "--dry-run", "--sandbox", "strict", folder=program
     )
-    assert (late.returncode, said in late.stderr) == (
+    assert (late.returncode, warning in late.stderr) == (
         1,
         True,
     )  # what it was tested in does not change any more
@@ -368,10 +368,10 @@ def test_a_heal_that_is_killed_anywhere_opens_each_run_once_when_it_is_resumed(
         )
         for _ in range(2)
     ]
-    said = [json.loads(other.communicate(timeout=120)[0]) for other in both]
+    reports = [json.loads(other.communicate(timeout=120)[0]) for other in both]
     assert [other.returncode for other in both] == [0, 0]
-    assert said[0] == said[1]
-    assert (said[0]["counts"]["fixed"], said[0]["skipped"]) == (45, {})
+    assert reports[0] == reports[1]
+    assert (reports[0]["counts"]["fixed"], reports[0]["skipped"]) == (45, {})
     assert [reopenings(engine, run) for run in runs] == [[heal]] * 45
     assert {engine.wait(run, timeout=30).status for run in runs} == {"completed"}
     assert sorted((tmp_path / "notes").read_text().split()) == sorted(runs)

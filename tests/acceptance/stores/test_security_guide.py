@@ -93,8 +93,8 @@ class Guarded:
     def refused(self) -> set[tuple[str, str]]:
         """Return what the server has refused to whom."""
         entries = self.admin.execute_command("ACL", "LOG", "1000")
-        found = [{_text(k): _text(v) for k, v in _pairs(entry)} for entry in entries]
-        return {(entry["username"], entry["object"]) for entry in found}
+        refusals = [{_text(k): _text(v) for k, v in _pairs(entry)} for entry in entries]
+        return {(entry["username"], entry["object"]) for entry in refusals}
 
 
 def _pairs(entry: Any) -> list[tuple[Any, Any]]:

@@ -50,9 +50,9 @@ def entry(body: Any = None, *, raw: bytes | None = None, **changes: Any) -> byte
         },
     }
     for name, value in changes.items():
-        place, _, key = name.replace("__", ".").replace("_", "-").partition(".")
+        section, _, key = name.replace("__", ".").replace("_", "-").partition(".")
         holder, key = (
-            (message[place], key.replace("-", "_")) if key else (message, place)
+            (message[section], key.replace("-", "_")) if key else (message, section)
         )
         if value is None:
             del holder[key]

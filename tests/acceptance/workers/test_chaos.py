@@ -6,6 +6,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Fleet:
     """Worker processes that can be killed and replaced."""
 
     def __init__(self, store: Server, broker: Server, prefix: str) -> None:
-        self._make = lambda: worker(store, prefix, broker=broker)
+        self._make = partial(worker, store, prefix, broker=broker)
         self.workers: list[subprocess.Popen[str]] = [self._make() for _ in range(2)]
 
     def kill_one(self, chance: random.Random) -> None:
@@ -92,7 +93,7 @@ def check_all(engine: Engine, runs: list[str], expected: dict[str, int]) -> None
     audit = engine.audit.verify()
     assert audit.intact, list(audit.lines())
     assert audit.verified == sum(
-        place.head for place in engine.core.ledger.places(range(8))
+        position.head for position in engine.core.ledger.places(range(8))
     )
 
 

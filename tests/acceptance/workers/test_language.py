@@ -58,7 +58,6 @@ def engine(server: Server) -> Iterator[Engine]:
     with Engine.connect(
         server.url, broker=server.url, components=load([str(COMPONENTS)]), prefix=prefix
     ) as opened:
-        opened.core.directory.publish(opened.registry.published())
         workers = [worker(server, prefix, components=COMPONENTS) for _ in range(2)]
         try:
             wait_until_working(opened, *workers)

@@ -119,7 +119,7 @@ def test_a_worker_told_to_stop_as_soon_as_it_is_there_ends_in_good_order(
     engine, start = begin
     run = engine.start(one("stubborn", inputs={"seconds": 0.5}))
     process = start("--name", "first", lease_ms=600_000)
-    wait_for(lambda: any(found.alive for found in engine.views.workers()))
+    wait_for(lambda: any(each_worker.alive for each_worker in engine.views.workers()))
     process.send_signal(told)
     assert process.wait(120) == 0
     start("--name", "second", lease_ms=600_000)
@@ -209,7 +209,11 @@ def test_the_steps_of_a_killed_worker_go_to_others_when_the_leases_of_their_type
     server: Server,
 ) -> None:
     prefix, registry = server.prefix(), load([str(TYPED)])
-    options = {"prefix": prefix, "components": registry, "partitions": 2}
+    options: dict[str, Any] = {
+        "prefix": prefix,
+        "components": registry,
+        "partitions": 2,
+    }
     with Engine.connect(server.url, broker=server.url, **options) as engine:
         process = worker(
             server,
@@ -249,8 +253,8 @@ def test_a_lease_for_a_type_that_nobody_serves_is_told_of(server: Server) -> Non
     where = ("--url", server.url, "--prefix", prefix)
 
     def names() -> list[str]:
-        found = openagents("doctor", *where, "--json").stdout
-        return list(json.loads(found)["workers"]) if found else []
+        printed = openagents("doctor", *where, "--json").stdout
+        return list(json.loads(printed)["workers"]) if printed else []
 
     wait_for(lambda: bool(names()))
     assert [name.partition(":")[0] for name in names()] == ["one"]

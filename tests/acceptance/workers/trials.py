@@ -35,18 +35,18 @@ def trials() -> list[Trial]:
     documents = {}
     for path in sorted([*FEATURES.glob("*.json"), *PATTERNS.glob("*.json")]):
         documents[path.stem] = json.loads(path.read_text())
-    found = []
+    collected = []
     for name, document in documents.items():
-        said = document["metadata"]["custom"]["try"]
-        others = [documents[other] for other in said.get("workflows", ())]
-        found.append(
+        trial = document["metadata"]["custom"]["try"]
+        others = [documents[other] for other in trial.get("workflows", ())]
+        collected.append(
             Trial(
                 name,
                 document,
-                said.get("inputs", {}),
-                said.get("signals", []),
+                trial.get("inputs", {}),
+                trial.get("signals", []),
                 others,
-                said,
+                trial,
             )
         )
-    return found
+    return collected

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from executor.worker.runtime import WorkSettings
 from openagents_json.catalog.loader import load
-from openagents_json.engine import Engine, Fix, HealReport, HealWish, RunFilter
-from openagents_json.engine.components import queues_of
-from openagents_json.engine.errors import HealNotFound, InvalidHeal, WaveUnfinished
-from openagents_json.engine.healing.report_store import ReportStore
-from openagents_json.engine.healing.waves import Waves
-from tests.acceptance.processes import COMPONENTS
+from openagents_json.engine import Engine, HealReport, HealWish, RunFilter
+from openagents_json.engine.errors import HealNotFound, InvalidHeal
 from tests.conftest import Server
-
-MENDED, TEMPTATIONS = (
-    str(COMPONENTS.with_name(name)) for name in ("mended.py", "temptations.py")
+from tests.integration.again.failures import (
+    ORDERS,
+    TEMPTATIONS,
+    Failed,
+    document,
+    mend,
+    tried,
 )
-ORDERS = RunFilter(workflow=("order",))
-Failed = Callable[..., list[str]]
-
-
-def document(
-    *more: dict[str, Any], version: str = "1.0.0", **changes: Any
-) -> dict[str, Any]:
-    return {
-        "id": "order",
-        "version": version,
-        "inputs": {
-            "x": {"type": "integer", "required": True},
-            "folder": {"type": "string", "required": True},
-        },
-        "steps": [
-            {"id": "price", "component": "price", "inputs": {"x": "{{input.x}}"}},
-            {
-                "id": "book",
-                "component": "book",
-                "inputs": {"cents": "{{price.output}}", "folder": "{{input.folder}}"},
-            },
-            *more,
-        ],
-        "output": "{{book.output}}",
-        **changes,
-    }
 
 
 def noting() -> dict[str, Any]:
@@ -56,53 +27,6 @@ def noting() -> dict[str, Any]:
         "component": "note",
         "inputs": {"text": "{{book.output}}", "folder": "{{input.folder}}"},
     }
-
-
-@pytest.fixture
-def engine(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Engine]:
-    monkeypatch.chdir(
-        tmp_path
-    )  # where components that run for real leave what they write
-    registry = load([MENDED, TEMPTATIONS])
-    with Engine.connect(
-        server.url, prefix=server.prefix(), components=registry, workers=2, partitions=4
-    ) as opened:
-        yield opened
-        assert opened.doctor() == []
-        assert [
-            drift
-            for name in ("runs", "steps", "workers")
-            for drift in opened.views.verify(name)
-        ] == []
-
-
-@pytest.fixture
-def fail(engine: Engine, tmp_path: Path) -> Failed:
-    def run(workflow: dict[str, Any], *xs: int) -> list[str]:
-        runs = engine.start_many(
-            [(workflow, {"x": x, "folder": str(tmp_path)}) for x in xs]
-        )
-        assert [engine.wait(each, timeout=30).status for each in runs] == [
-            "failed"
-        ] * len(xs)
-        return runs
-
-    return run
-
-
-def tried(
-    engine: Engine, chosen: RunFilter = ORDERS, limit_ms: int = 20_000, **fix: Any
-) -> HealReport:
-    wish = HealWish(chosen, Fix(**fix), waves="1,100%")
-    return engine.heal.backtest(
-        engine.heal.begin(wish).id, [MENDED, TEMPTATIONS], limit_ms=limit_ms
-    )
-
-
-def mend(folder: Path) -> None:
-    (folder / "mended").touch()
 
 
 def only(report: HealReport) -> tuple[str, str]:
@@ -299,13 +223,13 @@ def test_waits_and_other_runs_need_mocks_and_sleeps_do_not(
     )
     fail(document(*rest, output="{{kid.output}} {{ok.output}} {{each.output}}"), 1)
     mend(tmp_path)
-    said = [
+    verdicts = [
         only(tried(engine, mocks=mocks))
         for mocks in ({}, {"ok": "yes"}, {"ok": "yes", "kid": 1})
     ]
-    assert [verdict for verdict, _ in said] == ["unproven", "unproven", "fixed"]
-    assert "step ok: it waits for a signal" in said[0][1]
-    assert "step kid: it starts another run" in said[1][1]
+    assert [verdict for verdict, _ in verdicts] == ["unproven", "unproven", "fixed"]
+    assert "step ok: it waits for a signal" in verdicts[0][1]
+    assert "step kid: it starts another run" in verdicts[1][1]
     limited = document(*rest[:1], timeout=60, version="1.0.1")
     assert only(tried(engine, plan=engine.plan(limited)))[0] == "still failing"
 
@@ -326,138 +250,6 @@ def test_retries_run_as_they_would_and_a_hang_is_a_time_out(
         "still failing",
         "step slow: TimeoutError: step slow: start_to_close limit of 0.2 s is over",
     )
-
-
-def test_waves_stop_when_healed_runs_fail_again_and_go_on_by_force(
-    engine: Engine, fail: Failed, tmp_path: Path
-) -> None:
-    runs = fail(document(), 1, 3, 5)
-    mend(tmp_path)
-    report = tried(engine)
-    (tmp_path / "mended").unlink()  # what was proven then does not hold any more
-    stopped = engine.heal.go_on(report.id)
-    assert (stopped.status, stopped.stopped) == (
-        "stopped",
-        "1 of 1 healed runs have failed again",
-    )
-    assert engine.heal.go_on(report.id) == stopped
-    untouched = [run for run in runs if run not in stopped.healed]
-    assert [
-        "RunReopened" in [e.type for e in engine.history(run)] for run in untouched
-    ] == [False, False]
-    mend(tmp_path)
-    done = engine.heal.go_on(report.id, force=True)
-    assert (done.status, done.well, len(done.healed)) == ("closed", False, 3)
-    assert [engine.state(run).status for run in untouched] == ["completed"] * 2
-    assert [e.type for e in engine.history(next(iter(stopped.healed)))].count(
-        "RunReopened"
-    ) == 1
-
-
-def test_a_run_that_has_moved_on_since_its_backtest_is_left_alone(
-    engine: Engine, fail: Failed, tmp_path: Path
-) -> None:
-    moved, still = fail(document(), 1, 3)
-    mend(tmp_path)
-    report = tried(engine)
-    engine.retry(moved)
-    assert engine.wait(moved, timeout=30).ok
-    failed = fail(document(), -4)[0]
-    done = engine.heal.go_on(report.id)
-    assert (set(done.healed), set(done.skipped)) == ({still}, {moved})
-    assert "completed by now" in done.skipped[moved]
-    (tmp_path / "mended").unlink()
-    later = tried(engine, mocks={"book": "by hand"})
-    engine.retry(failed)
-    assert engine.wait(failed, timeout=30).status == "failed"
-    assert "moved on" in engine.heal.go_on(later.id).skipped[failed]
-
-
-def test_two_that_go_on_with_the_same_heal_open_each_run_once(
-    engine: Engine, server: Server, fail: Failed, tmp_path: Path
-) -> None:
-    runs = fail(document(), *range(1, 25, 2))
-    mend(tmp_path)
-    report = tried(engine)
-    with (
-        Engine.connect(server.url, prefix=engine.core.store.keys.prefix) as other,
-        ThreadPoolExecutor(4) as pool,
-    ):
-        done = list(
-            pool.map(
-                lambda who: who.heal.go_on(report.id), [engine, other, engine, other]
-            )
-        )
-    assert [found.well for found in done] == [True] * 4
-    for run in runs:
-        assert [e.type for e in engine.history(run)].count("RunReopened") == 1
-    kinds = [item.type for item in engine.events.read(report.id)]
-    assert (
-        kinds.count("RunHealed"),
-        kinds.count("RunHealSkipped"),
-        kinds.count("WaveClosed"),
-    ) == (12, 0, 2)
-
-
-def test_one_that_dies_between_opening_a_run_and_saying_so_does_not_open_it_again(
-    engine: Engine, fail: Failed, tmp_path: Path
-) -> None:
-    [run] = fail(document(), 1)
-    mend(tmp_path)
-    report = tried(engine)
-    (tmp_path / "mended").unlink()
-    waves = Waves(engine, ReportStore(engine), engine.wait)
-    waves.heal_run(report, run)  # and nothing of it comes to the report
-    assert engine.wait(run, timeout=30).status == "failed"
-    mend(tmp_path)
-    done = engine.heal.go_on(report.id)
-    assert (set(done.healed), done.ended["failed"]) == ({run}, 1)
-    assert [e.type for e in engine.history(run)].count("RunReopened") == 1
-
-
-def test_a_backtest_that_died_goes_on_where_it_was(
-    engine: Engine, fail: Failed, tmp_path: Path
-) -> None:
-    runs = fail(document(), *range(1, 60, 2))
-    mend(tmp_path)
-    begun = engine.heal.begin(HealWish(ORDERS))
-
-    def die(_: str) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        engine.heal.backtest(begun.id, [MENDED], tell=die)
-    assert 0 < len(engine.heal.report(begun.id).verdicts) < len(runs)
-    fail(document(), -1)  # comes too late for this heal
-    assert engine.heal.backtest(begun.id, [MENDED]).counts["fixed"] == len(runs)
-    kinds = [item.type for item in engine.events.read(begun.id)]
-    assert (kinds.count("RunBacktested"), kinds.count("BacktestClosed")) == (
-        len(runs),
-        1,
-    )
-
-
-def test_a_wave_without_workers_says_so_and_can_be_gone_on_with(
-    server: Server, tmp_path: Path
-) -> None:
-    prefix, registry = server.prefix(), load([MENDED])
-    with Engine.connect(
-        server.url, prefix=prefix, components=registry, workers=1, partitions=2
-    ) as begun:
-        run = begun.run(document(), {"x": 1, "folder": str(tmp_path)}, timeout=30).id
-    mend(tmp_path)
-    with Engine.connect(server.url, prefix=prefix, components=registry) as idle:
-        report = tried(idle)
-        with pytest.raises(
-            WaveUnfinished, match=f"are there workers.*--resume {report.id}"
-        ):
-            idle.heal.go_on(report.id, wave_seconds=0.2)
-        idle.work(
-            WorkSettings(queues=queues_of(registry), concurrency=1, lease_ms=10_000)
-        )
-        assert idle.heal.go_on(report.id).well
-        assert idle.wait(run).ok
-        assert idle.doctor() == []
 
 
 def test_what_makes_no_sense_is_refused(engine: Engine) -> None:

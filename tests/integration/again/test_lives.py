@@ -18,7 +18,7 @@ class Provider:
         self.broken = True
 
     def components(self) -> Registry:
-        found = Registry()
+        components = Registry()
 
         def charge(context: Context) -> str:
             number = self.answers.setdefault(
@@ -37,8 +37,8 @@ class Provider:
             return context.idempotency_key
 
         for function in (charge, refund, ship):
-            found.tool(function.__name__)(function)
-        return found
+            components.tool(function.__name__)(function)
+        return components
 
 
 DOCUMENT: dict[str, Any] = {

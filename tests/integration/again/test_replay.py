@@ -253,9 +253,9 @@ def test_a_run_is_done_again_and_only_what_has_changed_runs(opened: Open) -> Non
     engine.replay.replay(run, reason="look again")
     assert engine.wait(run, timeout=20).output == {"result": 30}
     assert calls == []
-    found = engine.replay.replayed(run)
-    assert found is not None
-    assert [(step.step, step.reused) for step in found.steps] == [
+    replayed = engine.replay.replayed(run)
+    assert replayed is not None
+    assert [(step.step, step.reused) for step in replayed.steps] == [
         ("first", True),
         ("second", True),
         ("third", True),
@@ -265,13 +265,13 @@ def test_a_run_is_done_again_and_only_what_has_changed_runs(opened: Open) -> Non
     engine.replay.replay(run, plan=engine.plan(mended))
     assert engine.wait(run, timeout=20).output == {"result": 3}
     assert [name for name, _ in calls] == ["note", "third"]
-    found = engine.explain(run).replayed
-    assert found is not None
-    assert {step.step: step.why for step in found.steps if not step.reused} == {
+    replayed = engine.explain(run).replayed
+    assert replayed is not None
+    assert {step.step: step.why for step in replayed.steps if not step.reused} == {
         "second": "its definition or its component has changed",
         "third": "its inputs have changed: x",
     }
-    assert found.saved_ms >= 0
+    assert replayed.saved_ms >= 0
     with pytest.raises(InvalidInputs):
         engine.replay.replay(run, inputs={"x": "no number"})
 
@@ -295,8 +295,8 @@ def test_what_a_fork_has_copied_is_not_counted_again_and_steps_of_opened_runs_ar
         engine.replay.fork(run, event(engine, run, "StepScheduled", "third")),
         timeout=20,
     )
-    known = {x.component: x.completed for x in engine.views.components()}
-    assert known == {"note": 3, "picky": 1}
+    by_component = {x.component: x.completed for x in engine.views.components()}
+    assert by_component == {"note": 3, "picky": 1}
     [worker] = engine.views.workers()
     assert worker.counts["completed"] == 4
     waits = engine.start(waiting(), {"x": 1})
@@ -347,11 +347,11 @@ def test_what_differs_between_two_runs_is_named_from_the_first_event_on(
         engine.run(document(), {"x": x}, timeout=20).id for x in (3, 3, -1)
     )
     assert engine.replay.diff(one, same).same
-    found = engine.replay.diff(one, other)
-    assert found.first is not None
-    assert (found.first.step, found.first.one_version) == ("", 1)
-    assert [(c.path, c.one, c.other) for c in found.inputs] == [("x", 3, -1)]
-    steps = {step.step: step for step in found.steps}
+    differences = engine.replay.diff(one, other)
+    assert differences.first is not None
+    assert (differences.first.step, differences.first.one_version) == ("", 1)
+    assert [(c.path, c.one, c.other) for c in differences.inputs] == [("x", 3, -1)]
+    steps = {step.step: step for step in differences.steps}
     assert (steps["second"].one, steps["second"].other) == ("completed", "failed")
     assert (steps["third"].one, steps["third"].other) == ("completed", "")
     assert [(c.one, c.other) for c in steps["first"].output] == [(3, -1)]
@@ -363,15 +363,20 @@ def test_an_explanation_names_the_failure_and_the_nearest_run_that_completed(
     engine = opened()
     near = engine.run(document(), {"x": 1}, timeout=20).id
     failed = engine.run(document(), {"x": -1}, timeout=20).id
-    found = engine.explain(failed)
-    assert (found.status, found.step, found.reference, found.inputs) == (
+    explanation = engine.explain(failed)
+    assert (
+        explanation.status,
+        explanation.step,
+        explanation.reference,
+        explanation.inputs,
+    ) == (
         "failed",
         "second",
         near,
         {"x": -1},
     )
-    assert [(a.number, a.end) for a in found.attempts] == [(1, "failed")]
-    text = "\n".join(found.lines())
+    assert [(a.number, a.end) for a in explanation.attempts] == [(1, "failed")]
+    text = "\n".join(explanation.lines())
     assert "step second failed: ValueError: -1 is too small" in text
     assert "input x: -1 here, 1 there" in text
     waits = engine.start(waiting(), {"x": 1})

@@ -97,13 +97,14 @@ def test_a_snapshot_that_does_not_hold_is_not_used(opened: Open, damage: str) ->
     assert kept is not None
     form, version, commit, data = kept
     wrong = {**data, "inputs": {"xs": "wrong"}}
-    put: bytes | list[Any] = {
+    puts: dict[str, Any] = {
         "another shape": ["000000", version, commit, wrong],
         "another commit": [form, version, "other", wrong],
         "ahead": [form, version + 100_000, commit, wrong],
         "nonsense": [form, version, commit, {"steps": 3}],
         "garbage": b"\x00garbage",
-    }[damage]
+    }
+    put = puts[damage]
     raw = put if isinstance(put, bytes) else zlib.compress(codec.encode(put))
     engine.core.connection.command(b"SET", engine.core.store.keys.snapshot(run), raw)
     assert loaded(opened(), run) == whole

@@ -54,8 +54,8 @@ class Watched(RedisRunStore):
         super().__init__(engine.core.connection, engine.core.store.keys)
         self._happens, self.trips, self.read_whole = happens, 0, 0
 
-    def call(self, calls: Sequence[Call]) -> list[Any]:
-        replies = super().call(calls)
+    def call(self, calls: Sequence[Call], seconds: float = 10.0) -> list[Any]:
+        replies = super().call(calls, seconds)
         self.trips += 1
         self.read_whole += sum(asks(call, b"XRANGE", b":run:") for call in calls)
         self._happens(calls)

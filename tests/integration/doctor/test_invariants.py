@@ -131,9 +131,9 @@ def test_damage_is_found_and_named(engine: Engine, server: Server, damage: str) 
     number, do = DAMAGES[damage]
     do(server.connect(), engine.core.store.keys, done.id, waits.id)
     for deep in (False, True):
-        found = engine.doctor(deep=deep)
-        assert number in {violation.number for violation in found}
-        assert all(violation.what for violation in found)
+        violations = engine.doctor(deep=deep)
+        assert number in {violation.number for violation in violations}
+        assert all(violation.what for violation in violations)
 
 
 @pytest.mark.damages_store("to see what is said of a test that leaves such a store")

@@ -55,8 +55,8 @@ def test_readers_see_each_event_that_is_left_once_and_in_order(
                     there.pop(number % len(there)), Departure(str(tmp_path))
                 )
         whole = engine.events.read_all()
-        wanted = sorted((x.stream, x.version) for x in whole)
-        assert len(set(wanted)) == len(wanted)
+        expected = sorted((x.stream, x.version) for x in whole)
+        assert len(set(expected)) == len(expected)
         for partition in range(2):
             mine = [x for x in whole if x.position.partition == partition]
             assert [x.position.n for x in mine] == sorted(x.position.n for x in mine)
@@ -68,9 +68,9 @@ def test_readers_see_each_event_that_is_left_once_and_in_order(
             assert seen == mine
         cursor: dict[int, int] = {}
         tailed: list[Recorded] = []
-        while found := engine.events.tail(after=cursor, block_ms=0, limit=page):
-            cursor, tailed = next_cursor(cursor, found), tailed + found
-        assert sorted((x.stream, x.version) for x in tailed) == wanted
+        while next_events := engine.events.tail(after=cursor, block_ms=0, limit=page):
+            cursor, tailed = next_cursor(cursor, next_events), tailed + next_events
+        assert sorted((x.stream, x.version) for x in tailed) == expected
         assert engine.doctor() == []
         assert [
             drift

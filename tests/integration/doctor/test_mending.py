@@ -135,12 +135,12 @@ CUTS = {
     ),
     "before the counter": ("redis.call('DEL', stage)", "error('cut')"),
     "before its head": (
-        "  redis.call('HSET', HEAD, 'v', int(v), 'lc', o.lc)\n",
+        "    redis.call('HSET', HEAD, 'v', int(c.v), 'lc', o.lc)\n",
         "error('cut')\n",
     ),
     "before its end": (
-        "if o.mode == 'adopt' then\n  redis.call('HDEL'",
-        "error('cut')\nif o.mode == 'adopt' then\n  redis.call('HDEL'",
+        "  if o.mode == 'adopt' then\n    redis.call('HDEL'",
+        "error('cut')\n  if o.mode == 'adopt' then\n    redis.call('HDEL'",
     ),
 }
 

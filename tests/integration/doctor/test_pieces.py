@@ -33,8 +33,8 @@ class Counting(RedisRunStore):
     most = 0
     entries = 0
 
-    def call(self, calls: Sequence[Call]) -> list[Any]:
-        replies = super().call(calls)
+    def call(self, calls: Sequence[Call], seconds: float = 10.0) -> list[Any]:
+        replies = super().call(calls, seconds)
         pairs = zip(calls, replies, strict=True)
         count = sum(
             len(x)
@@ -116,8 +116,8 @@ def test_a_new_version_is_checked_against_few_runs_at_a_time(
     for run in runs:
         engine.wait(run, timeout=60)
     monkeypatch.setattr(engine, "core", replace(engine.core, store=store))
-    found = check_version(engine, DOCUMENT)
-    assert (found.looked_at, found.live, found.differing) == (len(runs), 0, ())
+    report = check_version(engine, DOCUMENT)
+    assert (report.looked_at, report.live, report.differing) == (len(runs), 0, ())
     assert PAGE < store.entries == len(runs) * 8
     assert store.most <= PAGE
 
@@ -131,8 +131,8 @@ def test_streams_that_grow_while_they_are_read_are_read_to_their_ends(
         engine.events.append(name, [Event("Noted", {"i": n}) for n in range(7)])
 
     class Growing(Counting):
-        def call(self, calls: Sequence[Call]) -> list[Any]:
-            replies = super().call(calls)
+        def call(self, calls: Sequence[Call], seconds: float = 10.0) -> list[Any]:
+            replies = super().call(calls, seconds)
             if any(
                 isinstance(call, PlainCall) and call.args[0] == b"XLEN"
                 for call in calls

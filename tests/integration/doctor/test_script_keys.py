@@ -34,7 +34,7 @@ READS = frozenset(
     re.findall(
         r"\w+",
         "EXISTS GET GETRANGE HEXISTS HGET HGETALL HMGET SCARD SISMEMBER SRANDMEMBER STRLEN XLEN XRANGE XREVRANGE "
-        "ZCARD ZCOUNT ZRANGE ZRANK ZSCORE ",
+        "ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZRANK ZSCORE ",
     )
 )
 ALL_ARE_KEYS = frozenset(("DEL", "EXISTS", "UNLINK"))
@@ -93,7 +93,7 @@ class Watched:
 
     def names(self) -> dict[str, str]:
         """Return the names of the scripts that were loaded, by hash; what a text says last is its own name."""
-        found = {}
+        keys_by_script = {}
         for line in self._lines:
             words = WORD.findall(line)
             if [word.upper() for word in words[:2]] == ["SCRIPT", "LOAD"]:
@@ -104,22 +104,24 @@ class Watched:
                 named = [
                     name
                     for name in re.findall(r"^-- (\w+): ", text, re.MULTILINE)
-                    if name in KNOWN
+                    # What is put before a script, so that it writes only under a lease, is none.
+                    if name in KNOWN and name != "fenced"
                 ]
-                found[sha] = "adopt" if "adopt" in named else named[0]
-        return found
+                keys_by_script[sha] = "adopt" if "adopt" in named else named[0]
+        return keys_by_script
 
     def calls(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         """Return the calls of scripts: the hash, the declared keys, and the commands of the script."""
         self._client.echo("that-is-all")
         self._thread.join(20)
         inside: list[list[str]] = []
-        sha, keys = "", []
+        sha = ""
+        keys: list[str] = []
         for line in self._lines:
-            found = LINE.match(line)
-            assert found, line
-            words = WORD.findall(found[2])
-            if found[1] == "lua":
+            match = LINE.match(line)
+            assert match, line
+            words = WORD.findall(match[2])
+            if match[1] == "lua":
                 inside.append([words[0].upper(), *words[1:]])
                 continue
             if sha:
@@ -136,7 +138,7 @@ def faults(keys: list[str], commands: list[list[str]]) -> list[str]:
 
     And those that are touched after something was taken out of them: what is emptied is not there any more.
     """
-    known, written, gone, wrong = set(keys), False, set(), []
+    declared, written, gone, wrong = set(keys), False, set(), []
     for command in commands:
         if command[0] in ("TIME",):
             continue
@@ -152,9 +154,9 @@ def faults(keys: list[str], commands: list[list[str]]) -> list[str]:
         wrong += [
             f"{command[0]} {key}"
             for key in keys_of(command)
-            if written and key not in known
+            if written and key not in declared
         ]
-        known.update(keys_of(command))
+        declared.update(keys_of(command))
     return wrong
 
 

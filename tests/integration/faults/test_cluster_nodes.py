@@ -41,8 +41,8 @@ from tests.integration.ledger.ledgers import key_file, signer
 
 @pytest.fixture(params=KINDS)
 def members(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Members]:
-    with cluster_of(request.param, tmp_path) as made:
-        yield made
+    with cluster_of(request.param, tmp_path) as cluster:
+        yield cluster
 
 
 def test_every_call_goes_to_the_node_of_its_keys_and_no_node_is_asked_where_that_is(
@@ -150,14 +150,14 @@ def test_what_looks_at_whole_runs_and_at_the_whole_store_works_over_all_nodes(
             for name in engine.views.views.names()
             for drift in engine.views.verify(name)
         ] == []
-        found = diagnose(engine, Settings(url=members.url()))
-        assert found.healthy, list(found.lines())
+        report = diagnose(engine, Settings(url=members.url()))
+        assert report.healthy, list(report.lines())
 
 
 @pytest.fixture(params=KINDS)
 def doubled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Members]:
-    with cluster_of(request.param, tmp_path, 6) as made:
-        yield made
+    with cluster_of(request.param, tmp_path, 6) as cluster:
+        yield cluster
 
 
 def test_a_program_that_starts_runs_and_one_that_works_outlive_each_primary(
@@ -172,7 +172,7 @@ def test_a_program_that_starts_runs_and_one_that_works_outlive_each_primary(
             url, components=[plain], workers=2, partitions=8, lease_ms=2000
         ) as worker,
     ):
-        runs = starter.start_many([(DOCUMENT, {})] * 8)
+        runs: list[str] = [*starter.start_many([(DOCUMENT, {})] * 8)]
         for primary in doubled.primaries:
             assert [worker.wait(run, timeout=60).status for run in runs] == [
                 "completed"
@@ -251,11 +251,11 @@ def test_without_a_replica_the_runs_of_other_nodes_go_on_and_its_own_when_it_is_
             partition = next(p for p in range(8) if members.owner(f"{{{p}}}") is victim)
             with pytest.raises(StoreUnavailable, match=str(victim.port)):
                 connection.command(b"HGET", Keyspace(prefix, 8).meta(partition), b"n")
-            found = check_server(
+            findings = check_server(
                 connection, "everysec", now_ms=engine.core.clock.now_ms
             )
             assert ("away", True) in [
-                (item.code, victim.name in item.what) for item in found
+                (item.code, victim.name in item.what) for item in findings
             ]
         finally:
             connection.close()
@@ -290,7 +290,7 @@ def test_outcomes_that_wait_for_their_node_keep_no_worker_from_the_others(
         "partitions": 8,
     }
     with Engine.connect(
-        members.url(), prefix=prefix, lease_ms=60_000, **options
+        members.url(), prefix=prefix, lease_ms=300_000, **options
     ) as engine:
 
         def keys(workflow: str, there: bool) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from openagents_json import tool
 from openagents_json.engine import Engine
 from tests.acceptance.processes import openagents
 from tests.conftest import KINDS, wait_for
+from tests.integration.faults.failing_over import Aside, count_of, has, runs_on
 from tests.integration.faults.replicas import MIN_REPLICAS, Line, Node, nodes, sentinel
-from tests.integration.faults.test_replicas import Aside, count_of, has, runs_on
 
 ONCE: dict[str, Any] = {
     "id": "w",
@@ -76,9 +77,9 @@ def started(kind: str, ends: ExitStack, *options: str) -> Watched:
         node.start(*options)
         node.follow(port)
     guard = ends.enter_context(sentinel(kind, line))
-    found = Watched(first, line, second, guard)
-    wait_for(lambda: _is_known(found))
-    return found
+    watched = Watched(first, line, second, guard)
+    wait_for(lambda: _is_known(watched))
+    return watched
 
 
 def _is_known(servers: Watched) -> bool:
@@ -107,8 +108,8 @@ def test_a_primary_is_killed_while_its_replica_is_behind(servers: Watched) -> No
         acknowledged = [engine.start(document, {"n": n}) for n in range(10)]
         servers.line.hold("replica")
         starts = [
-            Aside(lambda n=n: engine.start(document, {"n": n})) for n in range(10, 20)
-        ]  # type: ignore[misc]
+            Aside(partial(engine.start, document, {"n": n})) for n in range(10, 20)
+        ]
         wait_for(lambda: runs_on(servers.primary) == 20)
         servers.primary.kill()
         servers.line.cut()

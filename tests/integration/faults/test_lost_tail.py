@@ -11,7 +11,7 @@ import pytest
 
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
-from openagents_json.engine.inspection.values import Result
+from openagents_json.engine.answers.runs import Result
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
 from tests.integration.ledger.ledgers import key_file

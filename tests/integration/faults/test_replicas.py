@@ -316,11 +316,11 @@ def test_a_server_that_writes_without_its_replicas_is_refused_with_what_to_do(
         "--replicas",
         "2",
     )
-    said = openagents("doctor", *asked, folder=servers.primary.directory)
-    assert (said.returncode, "set min-replicas-to-write 2 and" in said.stderr) == (
+    output = openagents("doctor", *asked, folder=servers.primary.directory)
+    assert (output.returncode, "set min-replicas-to-write 2 and" in output.stderr) == (
         1,
         True,
-    ), said
+    ), output
     with pytest.raises(InvalidRequest, match="-1 replicas within"):
         Engine.connect(servers.primary.url, durability="replicated", replicas=-1)
     with pytest.raises(InvalidRequest, match=r"no durability 'replcated'.*replicated"):
@@ -347,8 +347,8 @@ def test_replicas_that_may_be_promoted_without_having_confirmed_are_told(
 def told(node: Node, replicas: int) -> list[str]:
     connection = connect(node.url, quorum=quorum_of("replicated", replicas, 1000))
     try:
-        found = check(connection, Keyspace("oa", 1), "replicated", now_ms=lambda: 0)
-        return [finding.what for finding in found if finding.code == "replicas"]
+        findings = check(connection, Keyspace("oa", 1), "replicated", now_ms=lambda: 0)
+        return [finding.what for finding in findings if finding.code == "replicas"]
     finally:
         connection.close()
 

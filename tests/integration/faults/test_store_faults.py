@@ -204,7 +204,7 @@ def test_a_reader_is_told_that_the_log_was_lost_and_has_grown_past_it_again(
     )  # a server that lost its tail is not back within the same millisecond
     for _ in range(9):
         store.append("s", [Event("New")])
-    for place in (early, whole):
+    for cursor in (early, whole):
         with pytest.raises(LogTruncated):
-            store.read_all(after=place)
+            store.read_all(after=cursor)
     assert len(store.read_all(after={0: 7})) == 2

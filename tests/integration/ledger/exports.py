@@ -70,14 +70,14 @@ class File:
         """Add an event at the end of the log."""
         position = self.partition["head"] + 1
         self.partition["head"] = position
-        made = {
+        entry = {
             "stream": stream,
             "version": version,
             "position": position,
             "type": kind,
             "data": json.dumps(data),
         }
-        self.events.append({**like, **made, "commit": "c", "metadata": ""})
+        self.events.append({**like, **entry, "commit": "c", "metadata": ""})
         self.log.append([position, like["time_ms"], stream, version, version])
 
     def save(self) -> Path:
@@ -88,11 +88,11 @@ class File:
                 json.dumps(item).encode() + b"\n" for item in items
             )
         self.members[f"{self.at}/partition.json"] = json.dumps(self.partition).encode()
-        made = io.BytesIO()
-        with zipfile.ZipFile(made, "w") as archive:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
             for name, raw in self.members.items():
                 archive.writestr(name, raw)
-        self.path.write_bytes(made.getvalue())
+        self.path.write_bytes(buffer.getvalue())
         return self.path
 
     def put_record(self, name: str, value: str) -> None:

@@ -100,10 +100,13 @@ class Hand:
     def change(self, run: str, version: int, **fields: bytes) -> None:
         """Change fields of an event."""
         changed = {name.encode(): value for name, value in fields.items()}
-        wanted = f"{version}-0".encode()
+        entry_id = f"{version}-0".encode()
         self.rewrite(
             run,
-            [(i, {**f, **changed} if i == wanted else f) for i, f in self.entries(run)],
+            [
+                (i, {**f, **changed} if i == entry_id else f)
+                for i, f in self.entries(run)
+            ],
         )
 
     def remove(self, run: str, version: int) -> None:
@@ -112,9 +115,15 @@ class Hand:
 
     def swap(self, run: str, one: int, other: int) -> None:
         """Let two events change places, all but their ids."""
-        found = dict(self.entries(run))
+        entries_by_version = dict(self.entries(run))
         first, second = f"{one}-0".encode(), f"{other}-0".encode()
-        found[first], found[second] = found[second], found[first]
+        entries_by_version[first], entries_by_version[second] = (
+            entries_by_version[second],
+            entries_by_version[first],
+        )
         self.rewrite(
-            run, sorted(found.items(), key=lambda pair: int(pair[0].split(b"-")[0]))
+            run,
+            sorted(
+                entries_by_version.items(), key=lambda pair: int(pair[0].split(b"-")[0])
+            ),
         )

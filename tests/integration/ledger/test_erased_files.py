@@ -145,13 +145,14 @@ def test_a_server_that_may_not_be_asked_is_told_of(private_server: Server) -> No
         with pytest.MonkeyPatch.context() as patch:
             for name, value in keys.items():
                 patch.setenv(name, value)
-            said = openagents("runs", "shred", other)
-            assert (said.returncode, said.stdout) == (0, f"{other} is shredded\n")
+            output = openagents("runs", "shred", other, "--yes")
+            assert (output.returncode, output.stdout) == (0, f"{other} is shredded\n")
             assert (
                 "who runs the server has to have BGREWRITEAOF carried out"
-                in said.stderr
+                in output.stderr
             )
-            told = json.loads(openagents("runs", "redact", other, "--json").stdout)
+            redacted = openagents("runs", "redact", other, "--json", "--yes")
+            told = json.loads(redacted.stdout)
             assert (told["log"], told["rewritten"]) == ("refused", False)
 
 
@@ -173,15 +174,14 @@ def test_commands_tell_how_far_it_is(
         run, other = (engine.run(SIMPLE, {"x": MARK}, timeout=60).id for _ in range(2))
         secret = key_of(engine, run)
         begin_slow_rewrite(engine.core.connection, 100, 10_000)
-        said = openagents("runs", "shred", run, "--wait", "0", "--data", str(data))
-        assert (said.returncode, said.stdout) == (0, f"{run} is shredded\n")
-        assert "not done yet: append-only files may still hold it" in said.stderr
-        said = openagents("runs", "shred", run, "--wait", "60", "--data", str(data))
-        assert (said.stdout, said.stderr) == (f"{run} was already shredded\n", "")
+        where = ("--yes", "--data", str(data))
+        output = openagents("runs", "shred", run, "--wait", "0", *where)
+        assert (output.returncode, output.stdout) == (0, f"{run} is shredded\n")
+        assert "not done yet: append-only files may still hold it" in output.stderr
+        output = openagents("runs", "shred", run, "--wait", "60", *where)
+        assert (output.stdout, output.stderr) == (f"{run} was already shredded\n", "")
         assert secret not in logs(data)
-        told = json.loads(
-            openagents("runs", "shred", other, "--json", "--data", str(data)).stdout
-        )
+        told = json.loads(openagents("runs", "shred", other, "--json", *where).stdout)
         assert told == {"id": other, "shredded": True, "changed": True, "log": "done"}
 
 

@@ -121,16 +121,16 @@ def case(server: Server, tmp_path: Path) -> Iterator[Case]:
 def test_a_verifier_is_short_and_imports_nothing_of_ours(program: Path) -> None:
     text = program.read_text()
     tree = ast.parse(text)
-    found = {
+    imported = {
         alias.name
         for node in ast.walk(tree)
         if isinstance(node, ast.Import)
         for alias in node.names
     }
-    found |= {
+    imported |= {
         str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
     }
-    assert {name.partition(".")[0] for name in found} <= ALLOWED
+    assert {name.partition(".")[0] for name in imported} <= ALLOWED
     code = text.removeprefix(
         '"""' + str(ast.get_docstring(tree, clean=False)) + '"""'
     ).splitlines()
@@ -232,16 +232,16 @@ def test_what_was_done_to_an_export_is_refused_by_both(case: Case) -> None:
 
 def test_records_that_nobody_has_signed_prove_nothing_to_either(case: Case) -> None:
     file, run = opened(case, "plain"), case.runs["plain"]
-    found = file.event(run, 2)
-    named = file.erase(found, FORGED)
-    file.add(found, run, 99, "RunRedacted", {"how": "erased", "erased": [named]})
+    stored = file.event(run, 2)
+    named = file.erase(stored, FORGED)
+    file.add(stored, run, 99, "RunRedacted", {"how": "erased", "erased": [named]})
     assert not case.agree(EXPORT, file.save())
     file = opened(case, "plain")
-    found = file.event(run, 2)
-    file.events.remove(found)
-    positions = [[found["position"], found["position"]]]
+    stored = file.event(run, 2)
+    file.events.remove(stored)
+    positions = [[stored["position"], stored["position"]]]
     file.add(
-        found,
+        stored,
         f"{file.at}-archive",
         99,
         "RunDeleted",
@@ -270,16 +270,19 @@ def test_receipts_of_all_kinds_are_proved(case: Case) -> None:
 
 def test_what_was_done_to_a_receipt_is_refused_by_both(case: Case) -> None:
     version = "4"
-    made = json.loads(case.receipt(case.runs["plain"], int(version)).read_bytes())
-    event, proof = made["event"], made["proof"]
-    place, [text, signature] = proof["events"][version], proof["records"][0]
-    assert len(place["path"]) > 3
+    receipt = json.loads(case.receipt(case.runs["plain"], int(version)).read_bytes())
+    event, proof = receipt["event"], receipt["proof"]
+    inclusion, [text, signature] = proof["events"][version], proof["records"][0]
+    assert len(inclusion["path"]) > 1
 
     def placed(**other: Any) -> dict[str, Any]:
-        return {**made, "proof": {**proof, "events": {version: {**place, **other}}}}
+        return {
+            **receipt,
+            "proof": {**proof, "events": {version: {**inclusion, **other}}},
+        }
 
     def recorded(text: str, signature: str) -> dict[str, Any]:
-        return {**made, "proof": {**proof, "records": [[text, signature]]}}
+        return {**receipt, "proof": {**proof, "records": [[text, signature]]}}
 
     record = json.loads(text)
     forged = json.dumps(
@@ -290,17 +293,20 @@ def test_what_was_done_to_a_receipt_is_refused_by_both(case: Case) -> None:
         {**record, "key": stranger.id}, sort_keys=True, separators=(",", ":")
     )
     changed = [
-        {**made, "event": {**event, name: "x" if isinstance(event[name], str) else 1}}
+        {
+            **receipt,
+            "event": {**event, name: "x" if isinstance(event[name], str) else 1},
+        }
         for name in event
     ]
     changed += [
-        {**made, "partition": made["partition"] + 1},
-        placed(path=place["path"][:-1]),
-        placed(path=[*place["path"], "0" * 64]),
-        placed(path=["0" * 64, *place["path"][1:]]),
+        {**receipt, "partition": receipt["partition"] + 1},
+        placed(path=inclusion["path"][:-1]),
+        placed(path=[*inclusion["path"], "0" * 64]),
+        placed(path=["0" * 64, *inclusion["path"][1:]]),
         placed(salt="0" * 32),
         placed(salt="", commitment="0" * 64),
-        placed(position=place["position"] + 1),
+        placed(position=inclusion["position"] + 1),
         recorded(forged, signature),
         recorded(text, "0" * 128),
         recorded(own, stranger.sign(own.encode()).hex()),
@@ -309,11 +315,11 @@ def test_what_was_done_to_a_receipt_is_refused_by_both(case: Case) -> None:
     for item in changed:
         path.write_text(json.dumps(item))
         assert not case.agree(RECEIPT, path), item
-    shown = json.dumps(made).replace('"actor":', '"actor": "somebody", "actor":', 1)
+    shown = json.dumps(receipt).replace('"actor":', '"actor": "somebody", "actor":', 1)
     path.write_text(shown)
     assert not case.agree(RECEIPT, path)
     raw = base64.b64encode(b"{}").decode()
     path.write_text(
-        json.dumps({**made, "event": {**event, "data": FORGED, "data_base64": raw}})
+        json.dumps({**receipt, "event": {**event, "data": FORGED, "data_base64": raw}})
     )
     assert not case.agree(RECEIPT, path)

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from openagents_json.engine.errors import NoLedger
 from projections.errors import NotSealed
 from projections.ledger import sealer
 from projections.ledger.findings import Audit
+from projections.ledger.records import decode_statement
 from projections.ledger.sealer import EPOCH_SIZE
 from projections.ledger.signing import new_signer
 from tests.conftest import Server, wait_for
@@ -62,10 +64,10 @@ def test_what_is_sealed_verifies_with_the_public_key_and_with_no_other(
     assert audit.verified == sum(len(engine.history(run)) for run in runs)
     assert engine.audit.status().waiting == 0
     wrong = engine.audit.verify({other.id: other.public})
-    assert {found.kind for found in wrong.findings} == {"signature"}
+    assert {finding.kind for finding in wrong.findings} == {"signature"}
     assert wrong.verified == 0
     forged = engine.audit.verify({mine.id: other.public})
-    assert {found.kind for found in forged.findings} == {"signature"}
+    assert {finding.kind for finding in forged.findings} == {"signature"}
 
 
 def test_what_comes_later_is_not_sealed_until_it_is(engine: Engine, key: Path) -> None:
@@ -82,7 +84,9 @@ def test_what_comes_later_is_not_sealed_until_it_is(engine: Engine, key: Path) -
 def named(audit: Audit) -> set[tuple[str, str, int]]:
     """Return what was found of events: kind, run, version."""
     return {
-        (found.kind, found.run, found.version) for found in audit.findings if found.run
+        (finding.kind, finding.run, finding.version)
+        for finding in audit.findings
+        if finding.run
     }
 
 
@@ -96,12 +100,12 @@ def test_what_is_done_to_sealed_events_is_found_and_named(
     last = len(engine.history(runs[0]))
     act(Hand(server, engine), runs[0], runs[1])
     audit = engine.audit.verify()
-    found = {
+    findings = {
         (kind, version)
         for kind, run, version in named(audit)
         if run.startswith(runs[0])
     }
-    assert found == {(kind, version or last) for kind, version in expected}
+    assert findings == {(kind, version or last) for kind, version in expected}
     assert {run for _, run, _ in named(audit)} <= {runs[0], f"{runs[0]}-7"}
     here = engine.audit.verify_run(runs[1])
     assert here.intact
@@ -116,14 +120,14 @@ def test_bytes_that_are_no_text_are_named_and_exported(
 ) -> None:
     [run, *_] = sealed(engine, key)
     Hand(server, engine).change(run, 2, **{name: put})
-    found = engine.audit.verify()
-    assert {(x.run, x.version) for x in found.findings if x.kind != "removed"} == {
+    audit = engine.audit.verify()
+    assert {(x.run, x.version) for x in audit.findings if x.kind != "removed"} == {
         (run, 2)
     }
-    assert "\n".join(found.lines()).encode()
+    assert "\n".join(audit.lines()).encode()
     with (tmp_path / "ledger.zip").open("wb") as file:
         engine.audit.export(file)
-    assert verify_file(tmp_path / "ledger.zip") == found
+    assert verify_file(tmp_path / "ledger.zip") == audit
 
 
 def test_events_that_change_places_between_runs_are_found(
@@ -157,7 +161,7 @@ def test_a_run_that_was_taken_away_with_its_log_is_missed(
         b"DEL", hand.keys.stream(runs[0]), hand.keys.head(runs[0])
     )
     audit = engine.audit.verify()
-    assert [found.kind for found in audit.findings] == ["removed"] * 8
+    assert [finding.kind for finding in audit.findings] == ["removed"] * 8
 
 
 def test_a_payload_beside_the_log_is_covered(
@@ -170,13 +174,13 @@ def test_a_payload_beside_the_log_is_covered(
     assert names
     hand.redis.execute_command(b"SET", names[0], b'"forged"')
     audit = engine.audit.verify()
-    assert {found.kind for found in audit.findings} == {"changed"}
-    assert {found.run for found in audit.findings} == {run}
-    assert {found.kind for found in engine.audit.verify_run(run).findings} == {
+    assert {finding.kind for finding in audit.findings} == {"changed"}
+    assert {finding.run for finding in audit.findings} == {run}
+    assert {finding.kind for finding in engine.audit.verify_run(run).findings} == {
         "changed"
     }
     hand.redis.execute_command(b"DEL", names[0])
-    assert {found.kind for found in engine.audit.verify().findings} == {"removed"}
+    assert {finding.kind for finding in engine.audit.verify().findings} == {"removed"}
 
 
 def ledger_key(engine: Engine, part: str) -> bytes:
@@ -193,8 +197,10 @@ def test_the_ledger_itself_cannot_be_changed_unseen(
     before = redis.execute_command(b"GET", ledger_key(engine, "leaves:1"))
     redis.execute_command(b"SETRANGE", ledger_key(engine, "leaves:1"), 0, b"\1" * 32)
     audit = engine.audit.verify()
-    assert ("changed", 1) in {(found.kind, found.version) for found in audit.findings}
-    assert any("leaves of epoch 1" in found.what for found in audit.findings)
+    assert ("changed", 1) in {
+        (finding.kind, finding.version) for finding in audit.findings
+    }
+    assert any("leaves of epoch 1" in finding.what for finding in audit.findings)
     redis.execute_command(b"SET", ledger_key(engine, "leaves:1"), before)
     assert engine.audit.verify().intact
     record = redis.execute_command(b"HGET", ledger_key(engine, "epochs"), "1")
@@ -204,10 +210,11 @@ def test_the_ledger_itself_cannot_be_changed_unseen(
         "1",
         record.replace(b'"time_ms":1', b'"time_ms":2'),
     )
-    assert "signature" in {found.kind for found in engine.audit.verify().findings}
+    assert "signature" in {finding.kind for finding in engine.audit.verify().findings}
     redis.execute_command(b"HDEL", ledger_key(engine, "epochs"), "1")
     assert any(
-        "epoch 1 is missing" in found.what for found in engine.audit.verify().findings
+        "epoch 1 is missing" in finding.what
+        for finding in engine.audit.verify().findings
     )
 
 
@@ -217,7 +224,27 @@ def test_a_statement_that_is_gone_is_missed(
     sealed(engine, key)
     redis = Hand(server, engine).redis
     redis.execute_command(b"HDEL", engine.core.store.keys.audit(), "statement")
-    assert [found.kind for found in engine.audit.verify().findings] == ["ledger"]
+    assert [finding.kind for finding in engine.audit.verify().findings] == ["ledger"]
+
+
+def test_epochs_whose_sealer_died_before_it_stated_them_are_stated_by_the_next(
+    engine: Engine, key: Path, server: Server
+) -> None:
+    ledger, redis = engine.core.ledger, Hand(server, engine).redis
+    sealed(engine, key, "a")
+    before = ledger.identity()
+    sealed(engine, key, "b")
+    after = decode_statement(ledger.identity()["statement"])
+    for field in ("statement", "statement_signature"):  # as it was when it died
+        redis.execute_command(
+            b"HSET", engine.core.store.keys.audit(), field, before[field]
+        )
+    engine.audit.seal(signer(key))  # nothing is new in the log
+    stated = decode_statement(ledger.identity()["statement"])
+    assert stated is not None
+    assert after is not None
+    assert stated.heads == after.heads
+    assert engine.audit.verify().intact
 
 
 def test_epochs_taken_from_the_end_are_missed(
@@ -245,15 +272,18 @@ def test_epochs_taken_from_the_end_are_missed(
         redis.execute_command(b"DEL", *names)
         redis.execute_command(b"HDEL", store.keys.checkpoints(p), "ledger")
     audit = engine.audit.verify()
-    assert {found.kind for found in audit.findings} == {"ledger"}
-    assert all("known to have been signed" in found.what for found in audit.findings)
+    assert {finding.kind for finding in audit.findings} == {"ledger"}
+    assert all(
+        "known to have been signed" in finding.what for finding in audit.findings
+    )
     redis.execute_command(b"HDEL", store.keys.audit(), "statement")
     assert engine.audit.verify().intact  # nobody inside can know any more
     engine.audit.seal(signer(key))  # made anew, with the same key
     assert engine.audit.verify().intact
     audit = engine.audit.verify(witness=seen)
     assert any(
-        "another one than was signed before" in found.what for found in audit.findings
+        "another one than was signed before" in finding.what
+        for finding in audit.findings
     )
 
 
@@ -336,7 +366,7 @@ def test_many_may_seal_while_runs_go_on(engine: Engine, key: Path) -> None:
 def test_workers_with_the_key_seal_by_themselves(
     server: Server, tmp_path: Path
 ) -> None:
-    options = {
+    options: dict[str, Any] = {
         "prefix": server.prefix(),
         "components": [shout],
         "workers": 1,
@@ -363,8 +393,8 @@ def test_what_was_read_before_the_log_lost_its_tail_is_not_sealed(
     [run, *_] = sealed(engine, key)
     partition, store = engine.core.store.keys.partition_of(run), engine.core.ledger
     engine.events.append(f"{partition}-facts", [Event("Lost", {})], commit_id="lost")
-    [place] = store.places([partition])
-    [(to, found)] = store.read([(partition, place.checkpoint)], 10)
+    [position] = store.places([partition])
+    [(to, events)] = store.read([(partition, position.checkpoint)], 10)
     redis, keys = Hand(server, engine).redis, engine.core.store.keys
     *kept, _lost = redis.execute_command(b"XRANGE", keys.log(partition), "-", "+")
     redis.execute_command(b"DEL", keys.log(partition))
@@ -375,7 +405,7 @@ def test_what_was_read_before_the_log_lost_its_tail_is_not_sealed(
     )
     redis.execute_command(b"HINCRBY", keys.meta(partition), "n", -1)
     engine.events.append(f"{partition}-facts", [Event("Found", {})], commit_id="found")
-    stale = Seal(to, "00" * 32, b"\1" * 32, b"\2" * 16, last=found[-1])
-    assert not store.seal(partition, place, stale)
+    stale = Seal(to, "00" * 32, b"\1" * 32, b"\2" * 16, last=events[-1])
+    assert not store.seal(partition, position, stale)
     engine.audit.seal(signer(key))
     assert engine.audit.verify().intact

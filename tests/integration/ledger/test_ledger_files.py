@@ -62,9 +62,9 @@ def test_a_receipt_proves_an_event_and_nothing_else(
     [run, *_] = sealed(engine, key)
     mine = signer(key)
     keys = {mine.id: mine.public}
-    made = json.loads(engine.audit.receipt(run, 4))
+    receipt = json.loads(engine.audit.receipt(run, 4))
     path = tmp_path / "receipt.json"
-    path.write_text(json.dumps(made))
+    path.write_text(json.dumps(receipt))
     assert verify_file(path, keys).verified == 1
     for name, value in (
         ("data", "{}"),
@@ -74,12 +74,14 @@ def test_a_receipt_proves_an_event_and_nothing_else(
         ("stream", "0-x"),
         ("time_ms", 1),
     ):
-        path.write_text(json.dumps({**made, "event": {**made["event"], name: value}}))
+        path.write_text(
+            json.dumps({**receipt, "event": {**receipt["event"], name: value}})
+        )
         if name == "version":
             with pytest.raises(EvidenceUnreadable):
                 verify_file(path, keys)
         else:
-            assert [found.kind for found in verify_file(path, keys).findings] == [
+            assert [finding.kind for finding in verify_file(path, keys).findings] == [
                 "changed"
             ]
     bare = json.loads(engine.audit.receipt(run, 4, with_payload=False))
@@ -107,13 +109,15 @@ def test_the_proof_of_a_run_survives_as_json_and_covers_its_events(
     gone = check_proof(
         run, partition, [*events[:3], *events[4:]], again, proof.keys, lambda _: None
     )
-    assert [(found.kind, found.version) for found in gone.findings] == [("removed", 4)]
+    assert [(finding.kind, finding.version) for finding in gone.findings] == [
+        ("removed", 4)
+    ]
 
 
 def export(engine: Engine, path: Path) -> Path:
-    made = io.BytesIO()
-    engine.audit.export(made)
-    path.write_bytes(made.getvalue())
+    buffer = io.BytesIO()
+    engine.audit.export(buffer)
+    path.write_bytes(buffer.getvalue())
     return path
 
 
@@ -163,8 +167,8 @@ def test_an_export_verifies_alone_and_shows_what_was_done_to_it(
     assert verify_file(path, keys) == engine.audit.verify(keys)
     change, kind = EDITS[edit]
     audit = verify_file(edited(path, "events.jsonl", lines(change)), keys)
-    assert {found.kind for found in audit.findings} == {kind}
-    assert all(found.run and found.version for found in audit.findings)
+    assert {finding.kind for finding in audit.findings} == {kind}
+    assert all(finding.run and finding.version for finding in audit.findings)
 
 
 class Meanwhile:
@@ -177,9 +181,9 @@ class Meanwhile:
         return getattr(self._store, name)
 
     def streams(self) -> dict[int, list[str]]:
-        found = self._store.streams()
+        by_partition = self._store.streams()
         self._happens()
-        return found
+        return by_partition
 
 
 def test_a_store_at_work_verifies_and_exports(
@@ -192,7 +196,8 @@ def test_a_store_at_work_verifies_and_exports(
         engine.archive.leave(old.pop(), Departure(str(tmp_path)))
         sealed(engine, key, *"ijkl")
 
-    core: Any = replace(engine.core, ledger=Meanwhile(engine.core.ledger, happens))
+    ledger: Any = Meanwhile(engine.core.ledger, happens)
+    core = replace(engine.core, ledger=ledger)
     assert AuditService(core).verify().findings == ()
     path = tmp_path / "ledger.zip"
     with path.open("wb") as file:
@@ -213,7 +218,9 @@ def test_an_export_without_its_last_epoch_is_found_out(
         ).encode()
 
     audit = verify_file(edited(path, "partition.json", cut))
-    assert any("known to have been signed" in found.what for found in audit.findings)
+    assert any(
+        "known to have been signed" in finding.what for finding in audit.findings
+    )
 
 
 def test_a_damaged_file_is_told_from_a_false_one(
@@ -308,7 +315,7 @@ def test_the_payloads_of_a_capsule_are_those_that_were_sealed(
             )
         )
     )
-    assert {found.kind for found in verify_file(path).findings} == {"removed"}
+    assert {finding.kind for finding in verify_file(path).findings} == {"removed"}
 
 
 def test_an_event_of_a_capsule_cannot_lose_its_proof_and_be_another(
@@ -325,20 +332,20 @@ def test_an_event_of_a_capsule_cannot_lose_its_proof_and_be_another(
     path.write_bytes(
         write(replace(capsule, events=events, proofs=json.dumps(proofs).encode()))
     )
-    assert [(found.kind, found.version) for found in verify_file(path).findings] == [
-        ("inserted", 2)
-    ]
+    assert [
+        (finding.kind, finding.version) for finding in verify_file(path).findings
+    ] == [("inserted", 2)]
 
 
 def test_a_receipt_shows_no_payload_that_it_does_not_prove(
     engine: Engine, key: Path, tmp_path: Path
 ) -> None:
     [run, *_] = sealed(engine, key)
-    path, made = tmp_path / "receipt.json", json.loads(engine.audit.receipt(run, 4))
-    made["proof"]["events"]["4"]["salt"] = ""
-    made["event"]["data"] = '{"forged":true}'
-    path.write_text(json.dumps(made))
-    assert [found.kind for found in verify_file(path).findings] == ["changed"]
+    path, receipt = tmp_path / "receipt.json", json.loads(engine.audit.receipt(run, 4))
+    receipt["proof"]["events"]["4"]["salt"] = ""
+    receipt["event"]["data"] = '{"forged":true}'
+    path.write_text(json.dumps(receipt))
+    assert [finding.kind for finding in verify_file(path).findings] == ["changed"]
     engine.redact(run, "asked for")
     erased = json.loads(engine.audit.receipt(run, 4))
     assert erased["event"]["data"] is None
@@ -368,4 +375,4 @@ def test_an_export_cannot_lose_what_was_said_of_it_as_a_whole(
         ).encode()
 
     audit = verify_file(edited(path, "ledger.json", silent))
-    assert [found.kind for found in audit.findings] == ["ledger"]
+    assert [finding.kind for finding in audit.findings] == ["ledger"]

@@ -43,7 +43,7 @@ def key(tmp_path: Path) -> Signer:
 
 def traces(server: Server, engine: Engine, text: str) -> list[str]:
     """Return the keys under which a text can be found."""
-    hand, found = Hand(server, engine), []
+    hand, collected = Hand(server, engine), []
     for name in hand.redis.scan_iter(match=f"{engine.core.store.keys.prefix}:*"):
         kind = hand.redis.execute_command(b"TYPE", name)
         reads = {
@@ -56,8 +56,8 @@ def traces(server: Server, engine: Engine, text: str) -> list[str]:
         if text in repr(
             reads[kind if isinstance(kind, bytes) else kind.encode()](name)
         ):
-            found.append(name.decode())
-    return found
+            collected.append(name.decode())
+    return collected
 
 
 def test_what_a_run_worked_with_is_gone_from_the_server(
@@ -151,14 +151,14 @@ def test_erasing_behind_the_back_of_the_log_is_found(
     engine.audit.seal(key)
     hand, store = Hand(server, engine), engine.core.store
     [event] = [x for x in engine.audit.stored(run) if x.version == 2]
-    place = engine.audit.proof(run)
-    assert place is not None
+    proof = engine.audit.proof(run)
+    assert proof is not None
     partition = store.keys.partition_of(run)
     hand.redis.execute_command(
         b"HSET",
         store.keys.ledger(partition, "erased"),
         event.n,
-        place.events[2].committed,
+        proof.events[2].committed,
     )
     hand.change(run, 2, d=b'{"step":"one","inputs":{}}')
     assert [f.kind for f in engine.audit.verify().findings] == [
@@ -283,14 +283,14 @@ def test_a_stub_keeps_who_and_what_kind_but_no_payload() -> None:
         "attempt": 1,
         "error": {"type": "E", "message": "secret", "traceback": "secret"},
     }
-    made = stub("StepFailed", failed, "w")
-    assert made == {
+    stubbed = stub("StepFailed", failed, "w")
+    assert stubbed == {
         "step": "a",
         "attempt": 1,
         "error": {"type": "E", "message": "erased"},
         "erased": ["error"],
     }
-    assert stub("StepFailed", made, "w") == made
+    assert stub("StepFailed", stubbed, "w") == stubbed
     heard = {
         "signal": "s",
         "name": "go",

@@ -1,12 +1,16 @@
-"""A room that counts who is in it at once, and workflows that go through it."""
+"""A room that counts who is in it at once, workflows that go through it, and two engines that run them."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from openagents_json import Context, Registry
 from openagents_json.engine import Engine
+from tests.conftest import Server
 
 
 class Room:
@@ -58,3 +62,28 @@ def due_members(engine: Engine) -> set[str]:
             )
         }
     return members
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+@pytest.fixture
+def engines(server: Server, room: Room) -> Iterator[list[Engine]]:
+    prefix = server.prefix()
+    opened = [
+        Engine.connect(
+            server.url,
+            prefix=prefix,
+            components=room.registry(),
+            workers=3,
+            partitions=4,
+        )
+        for _ in range(2)
+    ]
+    try:
+        yield opened
+    finally:
+        for engine in opened:
+            engine.close(grace_seconds=1)

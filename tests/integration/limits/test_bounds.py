@@ -242,7 +242,7 @@ def test_items_of_nested_foreach_steps_are_counted_together(opened: Open) -> Non
         "component": "echo",
         "inputs": {"n": "{{item}}"},
     }
-    document = {
+    document: dict[str, Any] = {
         "id": "w",
         "steps": [{"id": "out", "foreach": "{{input.outer}}", "steps": [inner]}],
         "output": "{{out.output}}",
@@ -322,7 +322,7 @@ def test_a_history_under_larger_bounds_than_the_default_ones_is_no_other_history
         "component": "echo",
         "inputs": {"n": "{{item}}"},
     }
-    document = {
+    document: dict[str, Any] = {
         "id": "w",
         "steps": [{"id": "out", "foreach": "{{input.outer}}", "steps": [inner]}],
     }

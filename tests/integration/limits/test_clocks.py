@@ -29,10 +29,10 @@ def test_a_dead_worker_whose_clock_ran_ahead_keeps_nothing(server: Server) -> No
         )
         for partition in range(PARTITIONS):
             store.tell(partition, "dead", {"quick": True})
-        wanted = [
+        requests = [
             ClaimRequest(p, "tool", 50, f"claim-{p}", "dead") for p in range(PARTITIONS)
         ]
-        claims = store.claim(wanted, worker="dead:1:aaaaa/1", lease_ms=50)
+        claims = store.claim(requests, worker="dead:1:aaaaa/1", lease_ms=50)
         assert sum(len(reply.claimed) for reply in claims) == 32
         entry = f'{{"queues":["tool"],"seen_ms":{store.now_ms() + HOUR * 1000}}}'  # as older versions wrote it
         store.call(

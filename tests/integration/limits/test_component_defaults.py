@@ -12,6 +12,7 @@ from openagents_json.engine import Engine
 from openagents_json.workflow.component_spec import from_json, to_json
 from openagents_json.workflow.definition import Definition
 from openagents_json.workflow.language.bind import bind
+from openagents_json.workflow.language.compile import compile_plan
 from tests.conftest import Server
 
 TWICE = {"max_retries": 2, "delay_seconds": 0, "retry_on": ("ValueError",)}
@@ -66,6 +67,32 @@ def test_the_catalog_shows_it_and_other_definitions_stay_as_they_were() -> None:
     plain: Definition = bind(document(), registry_of())
     assert plain.hash != bind(document(), registry_of(retry=TWICE)).hash
     assert plain.hash == bind(document(), registry_of(retry=None)).hash
+
+
+def test_time_limits_of_a_component_give_way_one_by_one_to_those_of_a_step() -> None:
+    limits = {"heartbeat": 3, "total": 60}
+    registry = registry_of(timeout=7, timeouts=limits)
+
+    def holding(**step: Any) -> tuple[int, int, int]:
+        compiled = compile_plan(bind(document(**step), registry))
+        times = compiled.steps["s"].timeouts
+        return times.start_to_close_ms, times.heartbeat_ms, times.total_ms
+
+    assert holding() == (7000, 3000, 60_000)
+    assert holding(timeout=1, timeouts={"heartbeat": 0}) == (1000, 0, 60_000)
+    assert holding(timeouts={"start_to_close": 2}) == (2000, 3000, 60_000)
+    spec = registry.find("third")
+    assert spec is not None
+    assert from_json(to_json(spec)) == spec
+    plain = bind(document(), registry_of())
+    assert plain.hash == bind(document(), registry_of(timeouts=None)).hash
+    for wrong, complaint in (
+        ({"heartbeats": 3}, "did you mean 'heartbeat'"),
+        ({"total": -1}, "is wrong at total"),
+        (5, "is no mapping"),
+    ):
+        with pytest.raises(InvalidDeclaration, match=complaint):
+            registry_of(timeouts=wrong)
 
 
 @pytest.mark.parametrize(

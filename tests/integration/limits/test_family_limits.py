@@ -165,7 +165,7 @@ def test_the_child_of_a_parent_that_is_opened_again_begins_though_the_place_is_t
 
 def crossing(name: str, other: str) -> dict[str, Any]:
     """A workflow that calls another one when it is told to, with a place in its hand."""
-    asked = {"condition": "{{input.top}}"}
+    asked: dict[str, Any] = {"condition": "{{input.top}}"}
     steps = [
         {"id": "go", "wait_for": "go", **asked},
         {"id": "call", "workflow": other, "depends_on": ["go"], **asked},
@@ -193,11 +193,11 @@ def test_runs_that_wait_for_each_other_are_named_by_the_doctor_until_one_is_canc
     for run in runs:
         engine.signal(run, "go")
     wait_for(lambda: list(stuck_runs(engine)) != [])
-    [found] = [
+    [finding] = [
         each for each in diagnose(engine, Settings()).findings if each.code == "circle"
     ]
-    assert (found.level, all(run in found.what for run in runs)) == ("error", True)
-    cancelled = found.remedy.partition("openagents runs cancel ")[2].partition(")")[0]
+    assert (finding.level, all(run in finding.what for run in runs)) == ("error", True)
+    cancelled = finding.remedy.partition("openagents runs cancel ")[2].partition(")")[0]
     [other] = [run for run in runs if run != cancelled]
     engine.cancel(cancelled)
     assert engine.wait(other, timeout=20).ok

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -49,7 +49,7 @@ def after(engine: Engine, run: str) -> None:
     wait_for(lambda: engine.schedules._schedules.now_ms() > float(due))
 
 
-def statuses(engine: Engine, runs: list[str]) -> Counter[str]:
+def statuses(engine: Engine, runs: Sequence[str]) -> Counter[str]:
     return Counter(engine.core.store.statuses(runs))
 
 

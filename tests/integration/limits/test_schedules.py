@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,89 +9,25 @@ from typing import Any
 import pytest
 
 from eventstore.errors import StoreUnavailable
-from eventstore.redis.coordination.schedules import ScheduleStore
-from eventstore.redis.driver.scripts import PlainCall
 from executor.coordination.schedule_times import (
     Schedule,
     firings,
     next_firing,
     start_of,
 )
-from executor.coordination.schedules import SLICE, ScheduleService
+from executor.coordination.schedules import ScheduleService
 from executor.coordination.zones import ZONES_VERSION
 from executor.errors import InvalidSchedule, ScheduleExists, ScheduleNotFound
 from openagents_json import Registry
 from openagents_json.catalog.errors import UnknownWorkflow
-from openagents_json.engine import ConcurrencyLimitReached, Engine
+from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.diagnosis.doctor import diagnose
 from openagents_json.engine.settings import Settings
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.times import moment_of
 from tests.conftest import Server, wait_for
-
-DOCUMENT = {
-    "id": "report",
-    "inputs": {"at": {"type": "string"}, "n": {"type": "integer", "default": 1}},
-    "steps": [{"id": "s", "wait_for": "go"}],
-    "output": {"at": "{{input.at}}"},
-}
-
-
-@pytest.fixture
-def engine(server: Server) -> Iterator[Engine]:
-    with Engine.connect(
-        server.url, prefix=server.prefix(), components=Registry(), partitions=4
-    ) as opened:
-        opened.publish(DOCUMENT)
-        yield opened
-
-
-class Clock(ScheduleStore):
-    """A store of schedules with a time of its own, that can fail when it is written to."""
-
-    now, broken = 0, False
-
-    def now_ms(self) -> int:
-        return self.now
-
-    def put(self, *args: Any) -> bool:
-        if self.broken:
-            raise StoreUnavailable("the test says so", ConnectionError())
-        return super().put(*args)
-
-
-@pytest.fixture
-def clock(engine: Engine) -> Clock:
-    made = Clock(engine.core.store)
-    made.now = moment_of("2030-01-01T00:00:00Z")
-    return made
-
-
-@pytest.fixture
-def table(engine: Engine, clock: Clock) -> ScheduleService:
-    return ScheduleService(
-        engine.core.handler, engine.core.starter, engine.core.workflows, clock
-    )
-
-
-def schedule(**more: Any) -> Schedule:
-    return Schedule(
-        **{
-            "name": "nightly",
-            "workflow": "report",
-            "every_seconds": 60,
-            "overlap": "allow",
-            **more,
-        }
-    )
-
-
-def fired(engine: Engine) -> list[str]:
-    return sorted(
-        (engine.state(r.id).labels or {})["scheduled_for"]
-        for r in engine.runs(limit=1000)
-    )
+from tests.integration.limits.timetable import Clock, fired, schedule
 
 
 def test_a_crash_between_the_run_and_the_note_of_it_starts_no_second_run(
@@ -164,16 +99,6 @@ def test_what_takes_the_place_of_a_schedule_does_not_fire_beside_its_last_run(
     assert len(engine.runs()) == 1
 
 
-def test_what_was_missed_is_made_up_for_within_the_limit(
-    engine: Engine, clock: Clock, table: ScheduleService
-) -> None:
-    table.create(schedule(catchup_seconds=150))
-    clock.now += 10 * 60_000
-    table.fire("nightly", actor="test")
-    assert fired(engine) == [f"2030-01-01T00:{minute:02d}:00Z" for minute in (8, 9, 10)]
-    assert table.get("nightly")[1].missed == 7
-
-
 def test_a_paused_schedule_fires_nothing_and_goes_on_from_now(
     engine: Engine, clock: Clock, table: ScheduleService
 ) -> None:
@@ -187,21 +112,6 @@ def test_a_paused_schedule_fires_nothing_and_goes_on_from_now(
     clock.now += 60_000
     table.fire("nightly", actor="test")
     assert fired(engine) == ["2030-01-01T00:11:00Z"]
-
-
-def test_backfill_starts_what_was_not_started(
-    engine: Engine, clock: Clock, table: ScheduleService
-) -> None:
-    table.create(schedule())
-    clock.now += 60_000
-    table.fire("nightly", actor="test")
-    start = moment_of("2029-12-31T23:58:00Z")
-    for _ in range(2):
-        runs = table.backfill("nightly", start, clock.now + 1, actor="test")
-    assert len(runs) == 4
-    assert fired(engine) == [f"2029-12-31T23:{m}:00Z" for m in (58, 59)] + [
-        f"2030-01-01T00:0{m}:00Z" for m in (0, 1)
-    ]
 
 
 @pytest.mark.parametrize(
@@ -241,10 +151,10 @@ def test_cron_follows_the_clocks_of_its_time_zone() -> None:
     spec = Schedule("n", "w", cron="30 2 * * *", timezone="Europe/Paris")
     start = moment_of("2030-03-29T12:00:00Z")
     times = firings(spec, start, start)
-    found = [next(times) for _ in range(3)]
-    assert found[0] == moment_of("2030-03-30T01:30:00Z")
-    assert found[1] - found[0] < 24 * 3600_000
-    assert found[2] == moment_of("2030-04-01T00:30:00Z")
+    next_times = [next(times) for _ in range(3)]
+    assert next_times[0] == moment_of("2030-03-30T01:30:00Z")
+    assert next_times[1] - next_times[0] < 24 * 3600_000
+    assert next_times[2] == moment_of("2030-04-01T00:30:00Z")
 
 
 def test_jitter_is_the_same_whenever_it_is_asked_for() -> None:
@@ -337,58 +247,6 @@ def test_a_schedule_goes_on_whatever_became_of_the_run_of_a_firing(
     assert all(run.ok for run in runs)
 
 
-def test_what_was_missed_is_made_up_for_in_slices(
-    engine: Engine, clock: Clock, table: ScheduleService
-) -> None:
-    table.create(schedule())
-    clock.now += 50 * 60_000
-    table.fire("nightly", actor="test")
-    assert table.get("nightly")[1].started == SLICE
-    store = engine.core.store
-    [members] = [
-        store.call(
-            [
-                PlainCall(
-                    (
-                        b"ZSCORE",
-                        store.keys.due(store.keys.partition_of("nightly")),
-                        b"s|nightly",
-                    )
-                )
-            ]
-        )
-    ]
-    assert float(members[0]) <= clock.now  # the relay comes back for the rest
-    for _ in range(2):
-        table.fire("nightly", actor="test")
-    assert table.get("nightly")[1].started == 50
-    assert len(set(fired(engine))) == 50
-
-
-def test_a_queue_of_short_runs_catches_up(server: Server) -> None:
-    registry, prefix = Registry(), server.prefix()
-    registry.tool("now")(lambda: 1)
-    with Engine.connect(
-        server.url, prefix=prefix, components=registry, workers=1, partitions=2
-    ) as engine:
-        engine.publish({"id": "tick", "steps": [{"id": "s", "component": "now"}]})
-        engine.schedules.create(
-            Schedule("busy", "tick", every_seconds=1, overlap="queue", paused=True)
-        )
-        stored = engine.schedules._stored("busy")
-        late = {
-            **stored.state,
-            "next_ms": stored.state["anchor_ms"] - 60_000,
-            "anchor_ms": stored.state["anchor_ms"] - 90_000,
-        }
-        now = engine.schedules._schedules.now_ms()
-        engine.schedules._schedules.put(
-            "busy", stored.revision, {**stored.spec, "paused": False}, late, now
-        )
-        wait_for(lambda: engine.schedules.get("busy")[1].started >= 60, 60)
-        wait_for(lambda: len(engine.schedules.get("busy")[1].waiting) <= 1)
-
-
 def test_a_schedule_whose_zone_is_not_known_here_says_so_and_is_looked_at_again(
     engine: Engine, clock: Clock, table: ScheduleService
 ) -> None:
@@ -417,26 +275,6 @@ def test_a_schedule_whose_zone_is_not_known_here_says_so_and_is_looked_at_again(
     table.fire("nightly", actor="test")
     progress = table.get("nightly")[1]
     assert (progress.started, progress.error) == (1, "")
-
-
-def test_a_backfill_says_of_each_firing_what_became_of_it(
-    engine: Engine, clock: Clock, table: ScheduleService
-) -> None:
-    engine.publish(
-        {
-            "id": "one",
-            "concurrency": {"limit": 2, "on_limit": "reject"},
-            "steps": [{"id": "s", "wait_for": "go"}],
-        }
-    )
-    table.create(schedule(workflow="one"))
-    runs = table.backfill("nightly", clock.now, clock.now + 4 * 60_000, actor="test")
-    assert [run.ok for run in runs] == [True, True, False, False]
-    assert isinstance(runs[2].error, ConcurrencyLimitReached)
-    with pytest.raises(ConcurrencyLimitReached):
-        table.backfill(
-            "nightly", clock.now + 4 * 60_000, clock.now + 6 * 60_000, actor="test"
-        )
 
 
 def test_who_has_seen_a_schedule_that_was_deleted_does_not_change_the_next_one(

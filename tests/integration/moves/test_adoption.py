@@ -91,7 +91,7 @@ def counted(engine: Engine) -> list[Any]:
             asked.append(calls)
         return send(calls)
 
-    store.call = counting  # type: ignore[method-assign]
+    store.call = counting  # type: ignore[method-assign, assignment]
     return asked
 
 
@@ -115,9 +115,9 @@ def test_tens_of_thousands_of_events_come_in_at_once_and_in_few_calls(
         "running" if is_open else "cancelled"
     )
     assert count // 1000 <= len(calls) <= count // 1000 + 20
-    found = read_raw(there.core.store, capsule.run)
+    events = read_raw(there.core.store, capsule.run)
     assert [
-        replace(e, n=e.version, metadata=b"") for e in found[: len(capsule.events)]
+        replace(e, n=e.version, metadata=b"") for e in events[: len(capsule.events)]
     ] == [replace(e, n=e.version) for e in capsule.events]
     if is_open:
         there.signal(capsule.run, "go", 5)
@@ -160,7 +160,7 @@ def test_a_history_that_was_lost_before_it_was_taken_over_is_sent_again(
                 core.connection.command(b"DEL", call.keys[5])
         return send(calls)
 
-    core.store.call = losing  # type: ignore[method-assign]
+    core.store.call = losing  # type: ignore[method-assign, assignment]
     if times == 1:
         assert adopt(core, capsule, actor="tester").changed
     else:

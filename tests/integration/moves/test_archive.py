@@ -56,9 +56,9 @@ def test_a_run_that_came_back_is_found_by_the_time_it_began(
     for low in began.values():
         for high in began.values():
             chosen = RunFilter(started_from=low, started_to=high)
-            wanted = {run for run, at in began.items() if low <= at < high}
-            assert {row.id for row in engine.views.runs(chosen).items} == wanted
-            assert engine.views.count(chosen) == len(wanted)
+            expected = {run for run, at in began.items() if low <= at < high}
+            assert {row.id for row in engine.views.runs(chosen).items} == expected
+            assert engine.views.count(chosen) == len(expected)
         assert {row.id for row in engine.views.as_of(low).items} == {
             run for run, at in began.items() if at <= low
         }
@@ -135,10 +135,10 @@ def test_the_memory_is_really_freed(
         )
 
     before = used()
-    said = sum(
+    freed = sum(
         engine.archive.leave(run, Departure(str(tmp_path))).before for run in runs
     )
-    assert said > 0.8 * before
+    assert freed > 0.8 * before
     assert used() < 0.25 * before
 
 
@@ -261,20 +261,20 @@ def test_a_url_is_a_place_like_others(opened: Open, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["memory://", "memory://bucket/runs", "simplecache::memory://x"]
+    "location", ["memory://", "memory://bucket/runs", "simplecache::memory://x"]
 )
 def test_a_place_that_ends_with_the_process_is_refused_before_anything_leaves(
-    opened: Open, place: str
+    opened: Open, location: str
 ) -> None:
     engine = opened()
     runs = ran(engine, "a", "b")
     with pytest.raises(
         InvalidRequest, match=r"ends with this process.*name a folder or a server"
     ):
-        engine.archive.leave(runs[0], Departure(place))
+        engine.archive.leave(runs[0], Departure(location))
     delete, archive = (
         Rule(name="d", then="delete", limit=1),
-        Rule(name="a", then="archive", to=place),
+        Rule(name="a", then="archive", to=location),
     )
     policy, now = Policy(rules=(delete, archive)), engine.core.store.now_ms()
     for dry_run in (True, False):
@@ -307,12 +307,12 @@ def test_two_who_archive_at_once_leave_one_good_copy(
     engine = opened()
     runs = ran(engine, *"abcdefgh")
     others = [opened(workers=0) for _ in range(3)]
-    said: list[str] = []
+    messages: list[str] = []
 
     def work(who: Engine) -> None:
         for run in runs:
             try:
-                said.append(who.archive.leave(run, Departure(str(tmp_path))).run)
+                messages.append(who.archive.leave(run, Departure(str(tmp_path))).run)
             except (RunNotFound, CannotLeave):
                 continue
 
@@ -321,7 +321,7 @@ def test_two_who_archive_at_once_leave_one_good_copy(
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(said) == sorted(runs)
+    assert sorted(messages) == sorted(runs)
     for run in runs:
         assert engine.archive.restore(run) == "completed"
 

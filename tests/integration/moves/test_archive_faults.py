@@ -45,7 +45,8 @@ class Resending:
 def test_a_lost_reply_does_not_cost_the_file(opened: Open, tmp_path: Path) -> None:
     engine = opened()
     [run] = ran(engine, "a")
-    core: Any = replace(engine.core, store=Resending(engine.core.store))
+    store: Any = Resending(engine.core.store)
+    core = replace(engine.core, store=store)
     gone = Archive(core, "me").leave(run, Departure(str(tmp_path)))
     assert Path(gone.url).read_bytes()
     assert [item.run.id for item in engine.views.archived().items] == [run]
@@ -70,8 +71,8 @@ def test_who_restores_late_does_not_hide_what_was_archived_again(
     )
     assert [item.run.id for item in engine.views.archived().items] == [run]
     elsewhere = tmp_path / "copy.oac"
-    [found] = engine.views.archived().items
-    elsewhere.write_bytes(Path(found.url).read_bytes())
+    [archived] = engine.views.archived().items
+    elsewhere.write_bytes(Path(archived.url).read_bytes())
     assert engine.archive.restore(run, url=str(elsewhere)) == "completed"
     assert engine.views.archived().items == ()
     assert store.statuses([run]) == ["completed"]

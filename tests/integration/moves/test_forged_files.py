@@ -92,7 +92,7 @@ def test_who_holds_a_capsule_cannot_erase_what_is_in_it(
     text = len(second.data).to_bytes(8, "big") + second.data + second.metadata
     committed = hashlib.sha256(salt + text).hexdigest()
     proofs["events"]["2"] |= {"salt": "", "commitment": committed}
-    said = codec.encode(
+    forged = codec.encode(
         {
             "how": "erased",
             "erased": [[2, hashlib.sha256(FORGED.encode()).hexdigest(), committed]],
@@ -103,7 +103,7 @@ def test_who_holds_a_capsule_cannot_erase_what_is_in_it(
         version=rest[-1].version + 1,
         n=NEXT,
         type="RunRedacted",
-        data=said,
+        data=forged,
         commit="c",
     )
     events = (first, replace(second, data=FORGED.encode()), *rest, record)
@@ -158,7 +158,7 @@ def test_an_archived_event_does_not_come_back_as_another(
     assert verify_file(file.path, {key.id: key.public}).intact
     file.partition["erased"][str(event["position"])] = before.commitment(event)
     file.events.append({**event, "data": FORGED})
-    assert ERASED in {found.kind for found in verify_file(file.save()).findings}
+    assert ERASED in {finding.kind for finding in verify_file(file.save()).findings}
 
 
 def test_an_event_that_is_erased_keeps_the_mark_of_where_it_was_written(
@@ -179,7 +179,7 @@ def test_an_event_that_is_erased_keeps_the_mark_of_where_it_was_written(
         )
         Hand(server, other).change(run, 2, x=b"{}")
         assert {
-            (found.kind, found.version) for found in other.audit.verify().findings
+            (finding.kind, finding.version) for finding in other.audit.verify().findings
         } == {(ERASED, 2)}
 
 
@@ -199,9 +199,9 @@ def test_a_receipt_does_not_show_another_value_than_it_proves(
     engine: Engine, key: Signer, tmp_path: Path, change: Callable[[str], str]
 ) -> None:
     run, path = ran(engine, key), tmp_path / "receipt.json"
-    made = engine.audit.receipt(run, 2).decode()
-    path.write_text(change(made))
-    assert path.read_text() != made
+    receipt = engine.audit.receipt(run, 2).decode()
+    path.write_text(change(receipt))
+    assert path.read_text() != receipt
     with pytest.raises(EvidenceUnreadable, match="twice"):
         verify_file(path, {key.id: key.public})
 

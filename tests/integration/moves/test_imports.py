@@ -77,7 +77,7 @@ def test_a_closed_run_that_comes_in_says_from_where_by_whom_and_from_which_file(
     *before, last = here.history(run)
     source, count = elsewhere.core.store.keys.prefix, len(before)
     sha256 = hashlib.sha256(raw).hexdigest()
-    said = {
+    origin = {
         "source": source,
         "at": count,
         "how": "import",
@@ -87,7 +87,7 @@ def test_a_closed_run_that_comes_in_says_from_where_by_whom_and_from_which_file(
     assert (last.type, last.actor, last.data, last.imported) == (
         "RunImported",
         "carol",
-        said,
+        origin,
         "",
     )
     assert {event.imported for event in before} == {source}
@@ -97,7 +97,7 @@ def test_a_closed_run_that_comes_in_says_from_where_by_whom_and_from_which_file(
     mine = ran(here, "b")[0]
     [row] = here.views.runs(RunFilter(imported=True)).items
     assert row.id == run
-    assert row.imported == said | {"by": "carol", "time_ms": last.time_ms}
+    assert row.imported == origin | {"by": "carol", "time_ms": last.time_ms}
     assert {r.id: bool(r.imported) for r in here.views.runs().items} == {
         run: True,
         mine: False,
@@ -152,8 +152,8 @@ def test_what_others_wrote_is_sealed_as_theirs(
             receipt.write_bytes(
                 here.audit.receipt(run, version, with_payload=with_payload)
             )
-            found = verify_file(receipt)
-            assert (found.intact, found.verified, found.imported) == (True, 1, imported)
+            audit = verify_file(receipt)
+            assert (audit.intact, audit.verified, audit.imported) == (True, 1, imported)
     shown = json.loads(here.audit.receipt(run, 1))
     stripped = {
         **shown,
@@ -254,7 +254,7 @@ def test_a_file_cannot_say_that_its_events_were_counted_here(
     adopt(here.core, capsule, actor="carol")
     metadata = [item.metadata for item in here.core.store.read([(run, 0)])[0]]
     assert metadata[0] == {"imported": elsewhere.core.store.keys.prefix, "note": 1}
-    assert [found.completed for found in here.views.components()] == [2]
+    assert [component.completed for component in here.views.components()] == [2]
 
 
 def test_what_could_not_be_read_later_does_not_come_in(
@@ -276,7 +276,7 @@ def test_what_could_not_be_read_later_does_not_come_in(
         )
         return replace(capsule, definitions={sha: other}, events=events)
 
-    known = json.loads(definition)
+    document = json.loads(definition)
     wrong = {
         "unknown type": replace(
             capsule, events=(first, replace(rest[0], type="Odd"), *rest[1:], last)
@@ -302,15 +302,15 @@ def test_what_could_not_be_read_later_does_not_come_in(
             capsule, definitions=_loose(definition), events=_pinned(capsule, definition)
         ),
         "/steps/0": with_definition(
-            {**known, "document": {**known["document"], "steps": [5]}}
+            {**document, "document": {**document["document"], "steps": [5]}}
         ),
     }
-    for said, found in wrong.items():
-        with pytest.raises(HistoryUnfit, match=said):
-            adopt(here.core, found, actor="carol")
+    for message, history in wrong.items():
+        with pytest.raises(HistoryUnfit, match=message):
+            adopt(here.core, history, actor="carol")
     assert here.runs() == []
     assert here.core.store.scan(f"{here.core.store.keys.prefix}:def:*".encode()) == []
-    assert DOCUMENT["id"] == known["document"]["id"]
+    assert DOCUMENT["id"] == document["document"]["id"]
 
 
 def _loose(definition: bytes) -> dict[str, bytes]:

@@ -210,18 +210,19 @@ def test_a_queue_full_of_what_nobody_can_run_holds_up_nobody(opened: Open) -> No
     store, names = engine.core.store, having("a")
     for partition in range(2):
         store.tell(partition, names.fingerprint, {"a": True, "late": False})
-    looks, found = 0, []
-    while not found:
-        wanted = [
+    looks = 0
+    claims: list[Any] = []
+    while not claims:
+        requests = [
             ClaimRequest(p, "tool", 1, f"{p}-{looks}", names.fingerprint)
             for p in range(2)
         ]
-        replies = store.claim(wanted, worker="w:1:aaaaa/1", lease_ms=100)
-        found, looks = (
+        replies = store.claim(requests, worker="w:1:aaaaa/1", lease_ms=100)
+        claims, looks = (
             [c.lease.run for reply in replies for c in reply.claimed],
             looks + 1,
         )
-    assert found == [run]
+    assert claims == [run]
     assert looks <= 4
     assert all(reply.left == 0 for reply in replies)
     opened(having("a"))

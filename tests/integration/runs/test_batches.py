@@ -91,19 +91,21 @@ def test_batches_of_many_workers_in_one_run_repeat_no_step(
 
 @pytest.mark.parametrize("mode", ["checkpoint", "outcome"])
 def test_batches_beside_each_other_save_commits(engine: Engine, mode: str) -> None:
-    found = []
+    counts = []
     for each in ("step", mode):
         document = block(each)
         document["steps"][0]["max_concurrency"] = 2
-        found.append(commits(engine, engine.run(document, timeout=60).id))
-    assert found[1] < found[0] / 1.5
+        counts.append(commits(engine, engine.run(document, timeout=60).id))
+    assert counts[1] < counts[0] / 1.5
 
 
 def test_parallel_chains_have_fences_of_their_own_that_rise(
     engine: Engine, counted: Counted
 ) -> None:
     edges = {"a2": ["a1"], "b2": ["b1"], "a3": ["a2"], "b3": ["b2"]}
-    steps = [{"id": name, "component": "count"} for name in ("a1", "b1")]
+    steps: list[dict[str, Any]] = [
+        {"id": name, "component": "count"} for name in ("a1", "b1")
+    ]
     steps += [
         {"id": name, "component": "count", "depends_on": source}
         for name, source in edges.items()

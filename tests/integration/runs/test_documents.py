@@ -76,9 +76,9 @@ def test_the_same_document_is_the_same_definition(
 ) -> None:
     expected = engine.plan(DOCUMENT).hash
     for name, text in TEXTS.items():
-        for way, made in WAYS.items():
-            assert engine.plan(made(text, tmp_path)).hash == expected, (name, way)
-            assert engine.validate(made(text, tmp_path)).valid, (name, way)
+        for way, document in WAYS.items():
+            assert engine.plan(document(text, tmp_path)).hash == expected, (name, way)
+            assert engine.validate(document(text, tmp_path)).valid, (name, way)
     steps = tuple(
         MappingProxyType({**step, "depends_on": ()}) for step in DOCUMENT["steps"]
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,133 +11,14 @@ from eventstore.errors import NotJson
 from executor.errors import PayloadOverLimit, RunNotFound
 from executor.runs.codec import Limits
 from openagents_json import tool
-from openagents_json.catalog.loader import load
-from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine, WaitTimeout
 from openagents_json.workflow.errors import Rejected, UnknownEvent
-from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server, wait_for
-
-LIVELY = COMPONENTS.with_name("lively.py")
-Open = Callable[..., Engine]
-
-
-def components() -> Registry:
-    return load([str(COMPONENTS), str(LIVELY)])
-
-
-@pytest.fixture
-def opened(server: Server) -> Iterator[Open]:
-    """Open engines on one store of its own; they end with the test, and the store must be in order then."""
-    prefix, engines = server.prefix(), []
-
-    def begin(**options: Any) -> Engine:
-        options = {
-            "workers": 2,
-            "components": components(),
-            "lease_ms": 1000,
-            "partitions": 2,
-            **options,
-        }
-        engines.append(Engine.connect(server.url, prefix=prefix, **options))
-        return engines[-1]
-
-    yield begin
-    assert begin(workers=0).doctor() == []
-    for engine in engines:
-        engine.close(grace_seconds=0)
-
-
-def steps(*specs: dict[str, Any], **document: Any) -> dict[str, Any]:
-    return {"id": "w", "steps": list(specs), **document}
-
-
-def types(engine: Engine, run: str) -> list[str]:
-    return [event.type for event in engine.history(run)]
+from tests.integration.opened_engine import Open, components, steps, types
 
 
 def begun(engine: Engine, run: str) -> bool:
     return "StepStarted" in types(engine, run)
-
-
-@pytest.mark.parametrize("component", ["stubborn", "sleeper", "obedient"])
-def test_an_attempt_ends_at_its_start_to_close_limit_and_is_retried(
-    opened: Open, component: str
-) -> None:
-    engine = opened()
-    step = {
-        "id": "a",
-        "component": component,
-        "inputs": {"seconds": 0.8},
-        "timeout": 0.2,
-    }
-    result = engine.run(
-        steps({**step, "retry": {"max_retries": 1, "delay_seconds": 0}}), timeout=20
-    )
-    assert (result.status, result.error and result.error["type"]) == (
-        "failed",
-        "TimeoutError",
-    )
-    assert types(engine, result.id).count("StepTimedOut") == 2
-
-
-def test_a_step_that_no_worker_takes_ends_at_its_schedule_to_start_limit(
-    opened: Open,
-) -> None:
-    engine = opened(workers=1)
-    document = steps(
-        {"id": "a", "component": "quick", "timeouts": {"schedule_to_start": 0.3}}
-    )
-    idle = opened(workers=0)
-    engine.close()
-    run = idle.start(document)
-    with pytest.raises(WaitTimeout, match="still running"):
-        idle.wait(run, timeout=0.5)
-    opened(components=load([str(LIVELY)]))
-    result = idle.wait(run, timeout=20)
-    assert (result.status, result.error and result.error["kind"]) == (
-        "failed",
-        "schedule_to_start",
-    )
-
-
-def test_all_attempts_together_end_at_the_total_limit(opened: Open) -> None:
-    engine = opened()
-    retry = {"max_retries": 100, "delay_seconds": 0.1}
-    step = {"id": "a", "component": "fail", "retry": retry, "timeouts": {"total": 0.6}}
-    result = engine.run(steps(step), timeout=20)
-    assert (result.status, result.error and result.error["kind"]) == ("failed", "total")
-
-
-def test_a_component_without_heartbeat_is_timed_out_and_its_late_result_ignored(
-    opened: Open,
-) -> None:
-    engine = opened()
-    silent = {
-        "id": "a",
-        "component": "beating",
-        "inputs": {"beats": 3, "pause": 1.5},
-        "timeouts": {"heartbeat": 0.3},
-    }
-    result = engine.run(steps(silent), timeout=20)
-    assert (result.status, result.error and result.error["kind"]) == (
-        "failed",
-        "heartbeat",
-    )
-    lively = {
-        "id": "a",
-        "component": "beating",
-        "inputs": {"beats": 30, "pause": 0},
-        "timeouts": {"heartbeat": 1},
-    }
-    assert engine.run(steps(lively), timeout=20).output == {"a": 30}
-
-
-def test_a_run_ends_at_its_limit(opened: Open) -> None:
-    result = opened().run(
-        steps({"id": "a", "component": "sleeper"}, timeout=0.4), timeout=20
-    )
-    assert (result.status, result.error and result.error["kind"]) == ("failed", "run")
 
 
 @pytest.mark.parametrize("component", ["obedient", "sleeper"])
@@ -319,7 +199,7 @@ def test_a_run_that_cannot_be_read_stops_nobody_else(
     server: Server, component: str
 ) -> None:
     document, connection = steps({"id": "a", "component": component}), server.connect()
-    store = {
+    store: dict[str, Any] = {
         "prefix": server.prefix(),
         "partitions": 1,
         "components": components(),
@@ -424,12 +304,12 @@ def test_what_is_not_there_is_said_so(opened: Open) -> None:
 
 def test_runs_are_listed_newest_first_and_all_of_them(opened: Open) -> None:
     engine = opened(workers=0)
-    made: list[str] = []
+    started: list[str] = []
     for _ in range(3):
-        made += engine.start_many(
+        started += engine.start_many(
             [(steps({"id": "a", "component": "quick"}), {})] * 150
         )
     listed = [info.id for info in engine.runs(limit=1000)]
-    assert sorted(listed) == sorted(made)
-    assert set(listed[:150]) == set(made[300:])
+    assert sorted(listed) == sorted(started)
+    assert set(listed[:150]) == set(started[300:])
     assert [info.id for info in engine.runs(limit=7)] == listed[:7]

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import os
 import pickle
+import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
+from eventstore.redis.emissions import Emissions
 from openagents_json import Context, Registry
 from openagents_json.engine import (
     Engine,
+    KeyConflict,
     OutputMismatch,
     RunCancelledError,
     RunFailedError,
@@ -25,20 +30,21 @@ from openagents_json.engine import (
     StoreUnavailable,
     WaitTimeout,
 )
-from tests.conftest import Server
+from openagents_json.engine.handles.watcher import RunWatcher
+from tests.conftest import Server, wait_for
 
 WAITS: dict[str, Any] = {"id": "waits", "steps": [{"id": "w", "wait_for": "go"}]}
 FAILS: dict[str, Any] = {"id": "fails", "steps": [{"id": "s", "component": "fail"}]}
 TALKS: dict[str, Any] = {
     "id": "talks",
     "steps": [{"id": "s", "component": "talk"}],
-    "output": {"said": "{{s.output}}"},
+    "output": {"words": "{{s.output}}"},
 }
 WATCHER = "openagents-watcher"
 
 
-class Said(BaseModel):
-    said: int
+class Spoken(BaseModel):
+    words: int
 
 
 class Other(BaseModel):
@@ -82,11 +88,33 @@ def test_a_handle_is_the_id_wherever_an_id_is_wanted(engine: Engine) -> None:
     assert waiting.result(timeout=20) == {"w": {"from": run}}
 
 
+def test_runs_that_are_started_together_have_handles(engine: Engine) -> None:
+    runs = engine.start_many(
+        [(TALKS, {}), (FAILS, {}), (WAITS, {})], keys=["a", "b", "a"]
+    )
+    talks, fails, refused = runs
+    assert talks.result(timeout=20) == {"words": 3}
+    with pytest.raises(RunFailedError):
+        fails.result(timeout=20)
+    assert [event.type for event in talks.events()][-1] == "RunCompleted"
+    assert [run.ok for run in runs] == [True, True, False]
+    assert all(isinstance(run, RunHandle) for run in runs)
+    assert pickle.loads(pickle.dumps(talks)) == copy.deepcopy(talks) == talks.id
+
+    async def both() -> Any:
+        return await asyncio.gather(talks, refused, return_exceptions=True)
+
+    # What never began has nothing to wait for.
+    assert asyncio.run(both()) == [{"words": 3}, refused.error]
+    with pytest.raises(KeyConflict):
+        refused.result()
+
+
 def test_a_result_is_the_output_as_the_type_that_was_named(engine: Engine) -> None:
-    run = engine.start(TALKS, output=Said)
-    assert run.result(timeout=20).said == 3
-    assert run.output == Said(said=3)
-    assert engine.start(TALKS).result(timeout=20) == {"said": 3}
+    run = engine.start(TALKS, output=Spoken)
+    assert run.result(timeout=20).words == 3
+    assert run.output == Spoken(words=3)
+    assert engine.start(TALKS).result(timeout=20) == {"words": 3}
     with pytest.raises(OutputMismatch, match="is no Other: other: ") as refused:
         RunHandle(run, engine, Other).result(timeout=20)
     assert (refused.value.run, refused.value.model) == (run, "Other")
@@ -131,11 +159,11 @@ def test_events_and_emissions_are_followed_until_the_end(engine: Engine) -> None
 def test_an_event_loop_is_told_as_a_thread_is(engine: Engine) -> None:
     async def program() -> None:
         run = await asyncio.to_thread(engine.start, TALKS)
-        handle = RunHandle(run, engine, Said)
+        handle = RunHandle(run, engine, Spoken)
         types = [event.type async for event in handle.aevents()]
         assert types == [event.type for event in handle.events()]
         assert [entry.value async for entry in handle.aemissions()] == [0, 1, 2]
-        assert await handle == Said(said=3)
+        assert await handle == Spoken(words=3)
         with pytest.raises(RunFailedError):
             await engine.start(FAILS)
         with pytest.raises(RunNotFound):
@@ -171,6 +199,23 @@ async def _of(run: RunHandle[Any]) -> Any:
     return await run
 
 
+def test_who_awaits_a_run_is_told_by_its_end_and_not_by_the_next_look(
+    engine: Engine,
+) -> None:
+    run, store = engine.start(WAITS), engine.core.store
+    engine.watcher = RunWatcher(store, soonest_seconds=600, latest_seconds=600)
+    end = store.keys.end(run.id)
+
+    async def program() -> Any:
+        waiting = asyncio.ensure_future(_of(run))
+        somebody_sleeps = partial(store.connection.command, b"EXISTS", end)
+        await asyncio.to_thread(wait_for, somebody_sleeps)
+        await asyncio.to_thread(engine.signal, run, "go", 7)
+        return await asyncio.wait_for(waiting, 20)
+
+    assert asyncio.run(program()) == {"w": 7}
+
+
 def test_who_waits_is_told_when_the_engine_closes(server: Server) -> None:
     async def program() -> None:
         engine = engine_of(server, server.prefix())
@@ -181,3 +226,44 @@ def test_who_waits_is_told_when_the_engine_closes(server: Server) -> None:
             await waiting
 
     asyncio.run(program())
+
+
+class Gate:
+    """A store that writes when it is let."""
+
+    def __init__(self, store: Any) -> None:
+        self.keys = store.keys
+        self.entered, self.opened = threading.Event(), threading.Event()
+        self._store = store
+
+    def call(self, calls: Any) -> Any:
+        self.entered.set()
+        assert self.opened.wait(20)
+        return self._store.call(calls)
+
+
+def test_a_forked_child_shows_what_is_its_own_and_nothing_twice(server: Server) -> None:
+    with Engine.connect(server.url, prefix=server.prefix(), workers=0) as engine:
+        run = engine.start(WAITS)
+        gate: Any = Gate(engine.core.store)
+        emissions = Emissions(engine.core.connection, gate)
+
+        def shown() -> list[Any]:
+            return [entry.value for entry in engine.emitted(run)]
+
+        emissions.emit(run, "w", 1, "under way")
+        assert gate.entered.wait(20)
+        emissions.emit(run, "w", 1, "not yet written")
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # a child that hangs is ended
+            gate.opened = threading.Event()
+            gate.opened.set()
+            emissions.emit(run, "w", 1, "of the child")
+            wait_for(lambda: "of the child" in shown())
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert shown() == ["of the child"]
+        gate.opened.set()
+        wait_for(lambda: len(shown()) == 3)
+        assert shown() == ["of the child", "under way", "not yet written"]

@@ -151,11 +151,11 @@ def test_of_many_starts_only_the_one_with_the_taken_key_is_refused(
     opened: Open,
 ) -> None:
     engine = opened()
-    wanted = [(DOCUMENT, {"n": n}) for n in (1, 2, 1, 3)]
-    runs = engine.start_many(wanted, keys=["k", "k", "k", None])
+    starts = [(DOCUMENT, {"n": n}) for n in (1, 2, 1, 3)]
+    runs = engine.start_many(starts, keys=["k", "k", "k", None])
     assert [run.ok for run in runs] == [True, False, True, True]
     assert isinstance(runs[1].error, KeyConflict)
-    assert runs[0] == runs[2] == engine.start_many(wanted[:1], keys=["k"])[0]
+    assert runs[0] == runs[2] == engine.start_many(starts[:1], keys=["k"])[0]
     with pytest.raises(KeyConflict):
         engine.start_many([(DOCUMENT, {"n": 4})], keys=["k"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,10 +18,10 @@ from tests.conftest import Server, wait_for
 
 
 def registry() -> Registry:
-    found = Registry()
-    found.tool("add")(add)
-    found.tool("tell")(tell)
-    return found
+    components = Registry()
+    components.tool("add")(add)
+    components.tool("tell")(tell)
+    return components
 
 
 def add(a: int, b: int = 1) -> int:
@@ -65,6 +66,10 @@ PARENT = {
 }
 
 
+def has_status(engine: Engine, run: str, status: str) -> bool:
+    return engine.state(run).status == status
+
+
 def test_messages_between_runs_may_be_lost_and_doubled(idle: Engine) -> None:
     idle.publish(CHILD)
     children = Children(idle.core.handler, idle.core.starter, idle.core.workflows)
@@ -97,14 +102,14 @@ def test_cancel_and_pause_go_down_to_the_children(engine: Engine) -> None:
     engine.publish(CHILD)
     run = engine.start(PARENT)
     child = engine.state(run).children["kid"]
-    wait_for(lambda: any(found.id == child for found in engine.runs()))
+    wait_for(lambda: any(row.id == child for row in engine.runs()))
     for act, status in (
         (engine.pause, "paused"),
         (engine.resume, "running"),
         (engine.cancel, "cancelled"),
     ):
         act(run)
-        wait_for(lambda status=status: engine.state(child).status == status)
+        wait_for(partial(has_status, engine, child, status))
     assert engine.state(run).status == "cancelled"
     assert engine.state(child).parent == {"run": run, "step": "kid", "depth": 1}
     wait_for(lambda: engine.doctor() == [])
@@ -214,7 +219,7 @@ def test_a_run_keeps_its_version(engine: Engine) -> None:
 def test_a_new_version_is_checked_against_the_runs_of_the_old_one(
     engine: Engine,
 ) -> None:
-    waits = [
+    waits: list[dict[str, Any]] = [
         {"id": "a", "component": "add", "inputs": {"a": 1}},
         {"id": "s", "wait_for": "go"},
     ]
@@ -294,7 +299,7 @@ def test_a_batch_ends_before_what_may_not_run_again(engine: Engine) -> None:
 
 def test_a_failure_in_a_batch_is_retried_and_counted(server: Server) -> None:
     attempts: list[int] = []
-    found = registry()
+    components = registry()
 
     def flaky(context: Context) -> int:
         attempts.append(context.attempt)
@@ -302,7 +307,7 @@ def test_a_failure_in_a_batch_is_retried_and_counted(server: Server) -> None:
             raise ValueError("again")
         return context.attempt
 
-    found.tool("flaky")(flaky)
+    components.tool("flaky")(flaky)
     retry = {"max_retries": 5, "delay_seconds": 0.05}
     steps = [
         {"id": "a", "component": "add", "inputs": {"a": 1}},
@@ -314,7 +319,7 @@ def test_a_failure_in_a_batch_is_retried_and_counted(server: Server) -> None:
         with Engine.connect(
             server.url,
             prefix=server.prefix(),
-            components=found,
+            components=components,
             workers=1,
             partitions=1,
         ) as engine:

@@ -9,6 +9,7 @@ import pytest
 
 from eventstore.redis.driver.scripts import PlainCall
 from openagents_json import tool
+from openagents_json.components.decorators import Effect
 from openagents_json.engine import Engine
 from openagents_json.engine.diagnosis.doctor import diagnose
 from openagents_json.engine.errors import InvalidSetting
@@ -18,7 +19,7 @@ from tests.conftest import Server, wait_for
 LEASES = {"brief": 900, "lengthy": 600_000}
 
 
-def components(go_on: threading.Event, effect: str) -> list[Any]:
+def components(go_on: threading.Event, effect: Effect) -> list[Any]:
     def component(name: str) -> Any:
         @tool(name, queue=name.partition("_")[0], effect=effect)
         def wait(n: int = 0) -> int:
@@ -58,10 +59,10 @@ def left_ms(engine: Engine, run: str, step: str) -> float:
 
 @pytest.mark.parametrize("effect", ["idempotent", "at_most_once"])
 def test_claims_and_heartbeats_give_each_step_the_lease_of_its_type(
-    server: Server, effect: str
+    server: Server, effect: Effect
 ) -> None:
     go_on = threading.Event()
-    options = {
+    options: dict[str, Any] = {
         "workers": 4,
         "components": components(go_on, effect),
         "partitions": 2,
@@ -77,15 +78,19 @@ def test_claims_and_heartbeats_give_each_step_the_lease_of_its_type(
             )
             for q in LEASES
         }
-        each = [(queue, run) for found in (runs, lanes) for queue, run in found.items()]
+        each = [
+            (queue, run)
+            for by_queue in (runs, lanes)
+            for queue, run in by_queue.items()
+        ]
         wait_for(lambda: all(left_ms(engine, run, "s1") > 0 for _, run in each))
         keeper = engine._worker.runtime.keeper  # type: ignore[union-attr]
         last = [job for job in keeper.jobs() if job.lease.step == "s1"]
         held = {
-            job.lease: keeper.held(job.lease).extended
+            job.lease: keeper.held(job.lease).extended  # type: ignore[union-attr]
             for job in last
             if job.step.queue.startswith("brief")
-        }  # type: ignore[union-attr]
+        }
         wait_for(
             lambda: all(
                 (now := keeper.held(x)) is None or now.extended > then
@@ -104,7 +109,7 @@ def test_claims_and_heartbeats_give_each_step_the_lease_of_its_type(
 
 def test_what_is_said_of_no_type_holds_for_all_others(server: Server) -> None:
     go_on = threading.Event()
-    options = {
+    options: dict[str, Any] = {
         "workers": 2,
         "components": components(go_on, "idempotent"),
         "partitions": 1,

@@ -26,14 +26,14 @@ AMPLE = {"max_retries": 2, "delay_seconds": 0.05, "max_elapsed_seconds": 600}
 
 
 def registry(**functions: Callable[..., Any]) -> Registry:
-    found = Registry()
+    components = Registry()
 
     def down() -> None:
         raise ConnectionError("down")
 
     for name, function in {"down": down, "ok": lambda: 1, **functions}.items():
-        found.add(tool(name, effect="idempotent")(function))
-    return found
+        components.add(tool(name, effect="idempotent")(function))
+    return components
 
 
 def doc(retry: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -77,12 +77,16 @@ def types(engine: Engine, run: str) -> list[str]:
 def test_whatever_a_component_comes_to_fails_its_own_step_and_no_other(
     engine: Engine, component: str
 ) -> None:
-    wanted = [(gives(component, what), {}) for what in [*VALUES, *ERRORS]]
-    mixed = [pair for document in wanted for pair in ((INNOCENT, {}), document)]
+    starts: list[tuple[Any, dict[str, Any]]] = [
+        (gives(component, what), {}) for what in [*VALUES, *ERRORS]
+    ]
+    mixed: list[tuple[Any, dict[str, Any]]] = []
+    for start in starts:
+        mixed += [(INNOCENT, {}), start]
     runs = engine.start_many(mixed)
     results = [engine.wait(run, timeout=60) for run in runs]
     assert [result.status for result in results] == ["completed", "failed"] * len(
-        wanted
+        starts
     )
     for what, result in zip([*VALUES, *ERRORS], results[1::2], strict=True):
         assert result.error is not None, what
@@ -190,10 +194,10 @@ def test_an_outcome_whose_decision_raises_fails_its_step_and_holds_up_nobody(
     ]
     naming = engine.core.handler.child_id
 
-    def name(wanted: str) -> str:
-        if wanted.partition("/")[0] in parents:
+    def name(kind: str) -> str:
+        if kind.partition("/")[0] in parents:
             raise ArithmeticError("no name for it")
-        return naming(wanted)
+        return naming(kind)
 
     engine.core.handler.child_id = name
     others = engine.start_many([(INNOCENT, {})] * 20)
@@ -250,7 +254,7 @@ def test_what_ends_while_the_store_is_away_is_recorded_or_refused_when_it_is_bac
         keeper = engine.work(
             WorkSettings(queues=("tool",), concurrency=4, lease_ms=LEASE_MS)
         ).runtime.keeper
-        chain = [
+        chain: list[dict[str, Any]] = [
             {"id": "b", "component": "quick"},
             {"id": "c", "component": "waits", "inputs": {"ms": 1}},
         ]
@@ -317,8 +321,8 @@ def test_the_doctor_finds_a_lease_that_ran_out_and_that_nobody_acts_on(
     ) as engine:
         run = engine.start(steps({"id": "a", "component": "quick"}))
         engine.core.store.tell(0, "gone", {"quick": True})
-        wanted = [ClaimRequest(0, "tool", 1, "c1", "gone")]
-        engine.core.store.claim(wanted, worker="gone:1/2", lease_ms=60_000)
+        requests = [ClaimRequest(0, "tool", 1, "c1", "gone")]
+        engine.core.store.claim(requests, worker="gone:1/2", lease_ms=60_000)
         assert engine.doctor() == []
         head = engine.core.store.keys.head(run)
         record = (
@@ -326,7 +330,9 @@ def test_the_doctor_finds_a_lease_that_ran_out_and_that_nobody_acts_on(
         )
         record[8] = str(int(record[8]) - 100_000)
         engine.core.connection.command(b"HSET", head, "s:a", "|".join(record))
-        assert [(found.number, found.run) for found in engine.doctor()] == [(5, run)]
+        assert [(violation.number, violation.run) for violation in engine.doctor()] == [
+            (5, run)
+        ]
         assert (
             "nobody works on it: the lease of gone:1/2 ran out"
             in engine.doctor()[0].what

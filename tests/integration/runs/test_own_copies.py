@@ -17,7 +17,7 @@ SECRET = "sk-live-424242"
 
 def vandals() -> Registry:
     """Components that put the secret they are given into all that they are given."""
-    found = Registry()
+    components = Registry()
 
     def use(auth: str, data: list, options: dict, context: Context) -> Any:  # type: ignore[type-arg]
         given = [list(data[0]), dict(options["deep"])]
@@ -25,16 +25,17 @@ def vandals() -> Registry:
         data.append(auth)
         options["deep"]["auth"] = auth
         options["auth"] = auth
-        for key in list(context.fences):
-            context.fences[key] = 0  # type: ignore[index]
+        fences: Any = context.fences
+        for key in list(fences):
+            fences[key] = 0
         return given
 
     async def use_async(auth: str, data: list, options: dict, context: Context) -> Any:  # type: ignore[type-arg]
         return use(auth, data, options, context)
 
-    found.tool("use")(use)
-    found.tool("use_async")(use_async)
-    return found
+    components.tool("use")(use)
+    components.tool("use_async")(use_async)
+    return components
 
 
 @pytest.mark.parametrize("persistence", ["step", "outcome"])
@@ -82,7 +83,7 @@ def test_a_changed_input_changes_no_sibling_no_state_and_no_log(
         # What a program does to what it is shown stays with it, too.
         shown = engine.state(run)
         shown.inputs["data"].append("changed")
-        shown.inputs["deep"]["changed"] = True  # type: ignore[index]
+        shown.inputs["deep"]["changed"] = True
         engine.signal(run, "go")
         assert engine.wait(run, timeout=60).output == [
             seen,
@@ -127,7 +128,8 @@ def test_a_projection_that_changes_its_events_changes_no_other_view(
     def last(document: Any, event: Recorded) -> Any:
         return [*(document or []), event.data]
 
-    prefix, options = server.prefix(), {"workers": 0, "partitions": 1}
+    prefix = server.prefix()
+    options: dict[str, Any] = {"workers": 0, "partitions": 1}
     with Engine.connect(
         server.url, prefix=prefix, projections=[first, last], **options
     ) as engine:
@@ -139,6 +141,6 @@ def test_a_projection_that_changes_its_events_changes_no_other_view(
         [row] = engine.views.runs().items
         assert (row.workflow, row.labels) == ("w", {"k": "v"})
         for name in ("aaa", "zzz"):
-            [found] = engine.views.views.get(name, run)
-            assert "ruined" not in repr(found)
+            [stored_row] = engine.views.views.get(name, run)
+            assert "ruined" not in repr(stored_row)
         assert engine.views.verify("runs") == []

@@ -8,36 +8,36 @@ from openagents_json import Context, Registry
 
 
 def tools() -> Registry:
-    found = Registry()
+    components = Registry()
 
-    @found.tool("echo", effect="idempotent")
+    @components.tool("echo", effect="idempotent")
     def echo(context: Context, x: Any = None) -> Any:
         context.emit({"seen": x})
         return x
 
-    @found.tool("shaky", effect="idempotent")
+    @components.tool("shaky", effect="idempotent")
     def shaky(context: Context, x: Any) -> Any:
         if context.attempt == 1:
             raise ConnectionError("the first time")
         return {"x": x}
 
-    @found.tool("later", effect="idempotent")
+    @components.tool("later", effect="idempotent")
     async def later(x: Any) -> Any:
         return [x, x]
 
-    @found.tool("breaks", effect="idempotent")
+    @components.tool("breaks", effect="idempotent")
     def breaks(x: Any) -> Any:
         raise ValueError("it broke")
 
-    @found.tool("picky", effect="idempotent")
+    @components.tool("picky", effect="idempotent")
     def picky(color: Literal["red", "blue"], n: int = 0) -> str:
         return color
 
-    @found.tool("sloppy", effect="idempotent")
+    @components.tool("sloppy", effect="idempotent")
     def sloppy(x: str) -> Any:
         return {x: object()}
 
-    return found
+    return components
 
 
 def one(name: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -39,10 +39,10 @@ async def later(x: Any) -> Any:
 
 
 def registry() -> Registry:
-    found = Registry()
+    components = Registry()
     for function in (echo, flaky, breaks, later):
-        found.tool(function.__name__, effect="idempotent")(function)
-    return found
+        components.tool(function.__name__, effect="idempotent")(function)
+    return components
 
 
 def opening(server: Server) -> Iterator[Open]:

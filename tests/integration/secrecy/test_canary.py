@@ -239,7 +239,7 @@ def test_what_an_encrypted_run_was_given_is_nowhere_after_it_is_shredded(
     everybody = [*runs, *kids_of(engine, runs)]
     assert CANARY in repr([engine.state(run) for run in everybody])
     assert {
-        place for place in places_of(engine, CANARY) if ":emit:" not in place
+        path for path in places_of(engine, CANARY) if ":emit:" not in path
     } == set()  # emissions are for an hour
     archived = everybody.pop(0)
     gone = engine.archive.leave(archived, Departure(str(tmp_path)))
@@ -322,8 +322,8 @@ def test_the_report_of_a_heal_tells_its_values_until_it_is_redacted(
         )
         assert (report.status, set(report.healed)) == ("closed", {run})
         assert engine.wait(run, timeout=60).ok
-        found = places_of(engine, CANARY)
-        assert not any("heal-" in place for place in found), found
+        paths = places_of(engine, CANARY)
+        assert not any("heal-" in path for path in paths), paths
         for heal in heals:
             assert engine.heal.redact(heal, "asked for", wait_seconds=60).log == "done"
             assert not engine.heal.redact(heal)
@@ -385,7 +385,7 @@ def test_commands_name_reports_and_redact_them(
     engine.wait(run, timeout=60)
     monkeypatch.setenv("OPENAGENTS_ENCRYPTION_KEYS", KEY)
     monkeypatch.setenv("OPENAGENTS_URL", private_server.url)
-    shredded = openagents("runs", "shred", run)
+    shredded = openagents("runs", "shred", run, "--yes")
     assert (shredded.stdout, f"redact that as well: {heal}" in shredded.stderr) == (
         f"{run} is shredded\n",
         True,
@@ -394,11 +394,13 @@ def test_commands_name_reports_and_redact_them(
         "erased as a whole" in openagents("runs", "redact", heal, "--step", "s0").stderr
     )
     redacted = json.loads(
-        openagents("runs", "redact", heal, "--reason", "asked for", "--json").stdout
+        openagents(
+            *("runs", "redact", heal, "--reason", "asked for", "--json", "--yes")
+        ).stdout
     )
     assert redacted == {"id": heal, "changed": True, "log": "done"}
     assert (
-        openagents("runs", "shred", heal).stdout
+        openagents("runs", "shred", heal, "--yes").stdout
         == f"{heal}: its values were already erased\n"
     )
     assert CANARY not in openagents("runs", "history", heal, "--json").stdout

@@ -102,9 +102,9 @@ def test_who_cannot_read_a_run_tests_the_others_and_heals_none_of_it(
     seeing, blind = opened(OLD), opened(workers=0)
     sealed, plain = failed(seeing), failed(blind)
     fix = document("2.0.0", picky="mended")
-    found = tried(blind, modules, fix).verdicts
-    assert (found[sealed].verdict, found[plain].verdict) == ("unproven", "fixed")
-    assert "OPENAGENTS_ENCRYPTION_KEYS" in found[sealed].reason
+    verdicts = tried(blind, modules, fix).verdicts
+    assert (verdicts[sealed].verdict, verdicts[plain].verdict) == ("unproven", "fixed")
+    assert "OPENAGENTS_ENCRYPTION_KEYS" in verdicts[sealed].reason
     report = tried(seeing, modules, fix)
     with pytest.raises(RunSealed):
         blind.heal.go_on(report.id)

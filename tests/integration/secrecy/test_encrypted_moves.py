@@ -11,12 +11,13 @@ import pytest
 from executor.errors import DamagedPayload, EncryptionError, InvalidKey, KeyMissing
 from executor.histories.shredding import adopt_key
 from openagents_json.engine import Engine
+from openagents_json.engine.answers.lists import RunPage
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsules import Capsule, adopt, pack, unpack
 from openagents_json.engine.archive.promotion import Move, promote
 from openagents_json.engine.archive.stepping import Steps
 from openagents_json.engine.inspection.explain import explain
-from openagents_json.engine.inspection.queries import Queries, RunPage
+from openagents_json.engine.inspection.queries import Queries
 from openagents_json.workflow.errors import Rejected
 from tests.conftest import Server, wait_for
 from tests.integration.secrecy.encrypted import (
@@ -84,7 +85,7 @@ def test_an_open_run_does_not_go_on_where_its_key_is_not(stores: Stores) -> None
     here, there = stores(OLD), stores(NEW, partitions=6)
     run = waiting(here)
     capsule = packed(here, run)
-    with pytest.raises(KeyMissing, match="keys adopt"):
+    with pytest.raises(KeyMissing, match="adopt it from the store"):
         adopt(there.core, capsule, actor="test")
     assert there.core.store.heads([run]) == [None]
     take_key(run, here, there)
@@ -165,7 +166,7 @@ def test_an_older_copy_of_an_archived_run_does_not_come_in_and_go_on_again(
         lambda: promote(Move(here, there, run)),
         lambda: adopt(there.core, older, actor="test"),
     ):
-        with pytest.raises(Rejected, match="runs restore"):
+        with pytest.raises(Rejected, match="is in the archive of this store"):
             again()
     assert there.core.store.heads([run]) == [None]
     assert there.archive.restore(run) == "completed"
@@ -221,6 +222,6 @@ def test_a_run_is_explained_while_those_beside_it_leave(
             return page
 
     reads = Leaving(engine.views.views, engine.core.store, engine.core.directory)
-    said = explain(failed, engine.replay, reads)
-    assert (said.status, said.reference) == ("failed", "")
+    explanation = explain(failed, engine.replay, reads)
+    assert (explanation.status, explanation.reference) == ("failed", "")
     assert engine.archive.restore(near) == "completed"

@@ -74,9 +74,9 @@ def test_the_scan_would_find_what_is_there(opened: Open) -> None:
     engine = opened()
     run = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
     engine.run(SIMPLE, {"x": [MARK] * 5000}, timeout=20)
-    places = places_of(engine)
-    assert engine.core.store.keys.stream(run).decode() in places
-    assert any(":blob:" in name for name in places)
+    paths = places_of(engine)
+    assert engine.core.store.keys.stream(run).decode() in paths
+    assert any(":blob:" in name for name in paths)
     assert not has_key(engine, run)
 
 
@@ -236,9 +236,9 @@ def test_a_rotation_does_not_bring_back_what_is_shredded_meanwhile(
     read = rotating._store.get
 
     def shredded_after_the_read(runs: Any) -> Any:
-        found = read(runs)
+        read_runs = read(runs)
         engine.shred(run)
-        return found
+        return read_runs
 
     rotating._store.get = shredded_after_the_read  # type: ignore[method-assign]
     assert rotating.rotate().rewrapped == 0
@@ -345,7 +345,7 @@ def test_who_lacks_a_key_lets_the_other_runs_leave(opened: Open) -> None:
 def test_a_step_of_an_encrypted_run_is_one_round_trip_too(
     private_server: Server,
 ) -> None:
-    admin, found = private_server.connect(), registry()
+    admin, components = private_server.connect(), registry()
     document = {
         "id": "s",
         "steps": [
@@ -354,7 +354,7 @@ def test_a_step_of_an_encrypted_run_is_one_round_trip_too(
         ],
     }
     options: dict[str, Any] = {
-        "components": found,
+        "components": components,
         "partitions": 2,
         "encryption_keys": [OLD],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from executor.encryption import make_key
 from openagents_json import Context, Registry
+from openagents_json.components import builtin
 from openagents_json.engine import Engine
 from tests.conftest import Server, wait_for
 
@@ -29,7 +31,7 @@ def long(auth: str) -> Any:
 
 
 def components() -> Registry:
-    found = Registry()
+    registry = Registry()
 
     def use(auth: str, context: Context) -> dict[str, Any]:
         key = auth.removeprefix("Bearer ")
@@ -59,8 +61,9 @@ def components() -> Registry:
         ]
 
     for function in (use, fail, use_async, fail_async, echo, deep, long):
-        found.tool(function.__name__)(function)
-    return found
+        registry.tool(function.__name__)(function)
+    registry.add(builtin)
+    return registry
 
 
 @pytest.fixture
@@ -184,3 +187,34 @@ def test_places_are_kept_in_every_way_of_writing_them(
         engine.retry(run.id, step="a")
         assert engine.wait(run.id, timeout=30).output == [f"{data}***"] * 3
         assert engine.doctor() == []
+
+
+def test_connections_and_secrets_of_the_library_are_not_on_the_log(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection has its password in the worker alone, and so has a parameter that a document gives as a secret."""
+    url = f"sqlite:///{tmp_path}/hidden.db?timeout=5"
+    monkeypatch.setenv("OPENAGENTS_CONNECTION_SHOP", url)
+    monkeypatch.setenv("OPENAGENTS_PROGRAM_PRINT", "printf %s")
+    steps = [
+        {
+            "id": "look",
+            "component": "sql.query",
+            "inputs": {
+                "connection": "shop",
+                "sql": "SELECT :key AS key",
+                "parameters": {"key": "{{secrets.KEY}}"},
+            },
+        },
+        {
+            "id": "print",
+            "component": "process.run",
+            "inputs": {"program": "print", "arguments": ["{{secrets.KEY}}"]},
+        },
+    ]
+    output = ["{{look.output.rows}}", "{{print.output.output}}"]
+    run = engine.wait(engine.start({"id": "w", "steps": steps, "output": output}))
+    assert run.output == [[{"key": "***"}], "***"]
+    everything = repr(engine.history(run.id))
+    assert "quoted" not in everything
+    assert "hidden.db" not in everything

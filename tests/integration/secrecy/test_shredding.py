@@ -69,7 +69,7 @@ def test_a_fork_of_a_plain_run_is_encrypted_where_there_are_keys(opened: Open) -
     assert engine.wait(new, timeout=20).ok
     assert places_of(engine) == before
     assert has_key(engine, new)
-    with pytest.raises(Rejected, match="openagents runs redact"):
+    with pytest.raises(Rejected, match="no key to destroy"):
         engine.shred(run)
 
 
@@ -236,14 +236,14 @@ def test_two_who_shred_at_once_leave_one_record(opened: Open) -> None:
 
 def test_what_components_showed_goes_with_the_key(opened: Open) -> None:
     engine = opened(OLD)
-    found = registry()
+    components = registry()
 
     def tells(context: Context) -> int:
         context.emit(MARK)
         return 1
 
-    found.tool("tells")(tells)
-    telling = opened(OLD, components=found)
+    components.tool("tells")(tells)
+    telling = opened(OLD, components=components)
     run = telling.run(
         {"id": "t", "steps": [{"id": "a", "component": "tells"}]}, timeout=20
     ).id

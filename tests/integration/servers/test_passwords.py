@@ -16,7 +16,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cli.failures import tell
+from cli.failing.failures import tell
 from eventstore.event import Position, Recorded
 from eventstore.passwords import filled_in, mask_log_records, masked, traceback_of
 from eventstore.redis.driver.connection import Connection
@@ -36,7 +36,7 @@ PASSWORD = "sesame-0815"
 OTHER = "open%2Fdoor"
 
 
-class Vault(MemoryFileSystem):
+class Vault(MemoryFileSystem):  # type: ignore[misc]
     """Files of a place that is reached with a password, and complains with its URL."""
 
     protocol = "vault"
@@ -76,6 +76,7 @@ def values(connection: Connection) -> Iterator[bytes]:
             b"stream": client.xrange,
             b"list": lambda key: client.lrange(key, 0, -1),
             b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+            b"none": lambda _: b"",  # it has expired since
         }[kind]
         yield repr(read(name)).encode()
 
@@ -139,7 +140,7 @@ def test_the_password_of_an_archive_is_not_recorded_and_not_told(opened: Open) -
     assert [item.url for item in engine.views.archived().items] == [gone.url]
     with pytest.raises(
         ArchiveUnreachable,
-        match=r"records no passwords; give its URL with --from, or set OPENAGENTS_",
+        match=r"records no passwords; give its URL with --file, or set OPENAGENTS_",
     ):
         engine.archive.restore(run)
     assert engine.archive.restore(run, archive=base) == "completed"
@@ -217,8 +218,8 @@ def test_no_command_tells_the_password_of_its_server(
             ) == (False, False), (url, line)
         assert password not in repr(from_environment())
     monkeypatch.delenv("OPENAGENTS_URL")
-    said = openagents("runs", "list", "--url", guarded.url).stderr
-    assert ("--url @FILE" in said, password in said) == (True, False)
+    errors = openagents("runs", "list", "--url", guarded.url).stderr
+    assert ("--url @FILE" in errors, password in errors) == (True, False)
     (tmp_path / "url").write_text(f"{guarded.url}\n")
     done = openagents("runs", "list", "--url", f"@{tmp_path / 'url'}", "--json")
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, [], "")
@@ -230,17 +231,17 @@ def test_what_dev_prints_has_no_password(
     guarded: EmbeddedServer, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "OPENAGENTS_URL": guarded.url}
-    said: list[str] = []
+    lines: list[str] = []
     with ForkedProcess(
         [*COMMAND, "dev"], stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if "working on" in line:
                 process.send_signal(signal.SIGINT)
-    assert any("store and broker: redis://127.0.0.1:" in line for line in said)
-    assert secret_of(guarded) not in "".join(said)
+    assert any("store and broker: redis://127.0.0.1:" in line for line in lines)
+    assert secret_of(guarded) not in "".join(lines)
 
 
 def test_an_archive_that_ends_with_the_command_is_refused(
@@ -248,18 +249,18 @@ def test_an_archive_that_ends_with_the_command_is_refused(
 ) -> None:
     where = ("--url", server.url, "--prefix", server.prefix())
     Engine.connect(server.url, broker=None, prefix=where[-1]).close()
-    for place in ("memory://", "memory://bucket/runs", "simplecache::memory://x"):
-        done = openagents("runs", "archive", "0-1", "--to", place, *where)
+    for location in ("memory://", "memory://bucket/runs", "simplecache::memory://x"):
+        done = openagents("runs", "archive", "0-1", "--to", location, *where)
         assert (done.returncode, "ends with this process" in done.stderr) == (2, True)
         (tmp_path / "policy.json").write_text(
-            json.dumps({"rules": [{"name": "r", "then": "archive", "to": place}]})
+            json.dumps({"rules": [{"name": "r", "then": "archive", "to": location}]})
         )
         done = openagents("retention", "apply", str(tmp_path / "policy.json"), *where)
         assert (done.returncode, "ends with this process" in done.stderr) == (2, True)
-        monkeypatch.setenv("OPENAGENTS_ARCHIVE", place)
+        monkeypatch.setenv("OPENAGENTS_ARCHIVE", location)
         assert openagents("runs", "archive", "0-1", *where).returncode == 2
         monkeypatch.delenv("OPENAGENTS_ARCHIVE")
-        done = openagents("runs", "promote", "0-1", "--to", place, *where)
+        done = openagents("runs", "promote", "0-1", "--to", location, *where)
         assert (done.returncode, "ends with this process" in done.stderr) == (2, True)
 
 
@@ -286,8 +287,12 @@ def test_what_a_process_logs_has_no_password() -> None:
     finally:
         log.removeHandler(handler)
         logging.setLogRecordFactory(before)
-    said = out.getvalue()
-    assert (PASSWORD in said, "no redis://:***@h" in said, "a number 7" in said) == (
+    output = out.getvalue()
+    assert (
+        PASSWORD in output,
+        "no redis://:***@h" in output,
+        "a number 7" in output,
+    ) == (
         False,
         True,
         True,
@@ -302,6 +307,6 @@ def test_a_defect_is_shown_without_passwords(
     except RuntimeError as error:
         with pytest.raises(SystemExit) as ended:
             tell(error)
-    said = capsys.readouterr().err
-    assert (ended.value.code, PASSWORD in said) == (1, False)
-    assert all(text in said for text in ("redis://:***@h", "please report it"))
+    output = capsys.readouterr().err
+    assert (ended.value.code, PASSWORD in output) == (1, False)
+    assert all(text in output for text in ("redis://:***@h", "please report it"))

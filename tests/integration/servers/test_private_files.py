@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.root import cli
-from eventstore.errors import NoStore
-from eventstore.redis.embedded.server import EmbeddedServer, ServerNotStarted
+from eventstore.errors import NoStore, ServerNotStarted
+from eventstore.redis.embedded.server import EmbeddedServer
 from openagents_json import tool
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.files import read, write
@@ -24,10 +24,10 @@ from openagents_json.engine.archive.files import read, write
 
 def modes(folder: Path) -> dict[str, int]:
     """Return what others than the owner may do with all that lies in a directory, and with itself."""
-    found = [folder, *folder.rglob("*")]
+    paths = [folder, *folder.rglob("*")]
     return {
         path.name: path.lstat().st_mode & 0o077
-        for path in found
+        for path in paths
         if not stat.S_ISLNK(path.lstat().st_mode)
     }
 
@@ -46,13 +46,13 @@ def careless() -> Iterator[None]:
         os.umask(before)
 
 
-def foreign(place: Path) -> Path:
+def foreign(path: Path) -> Path:
     """Return a directory of somebody else: only root can make one, and for all others there are those of root."""
     if os.geteuid():
         return Path("/usr")
-    place.mkdir()
-    os.chown(place, 65534, 65534)
-    return place
+    path.mkdir()
+    os.chown(path, 65534, 65534)
+    return path
 
 
 @pytest.mark.parametrize("unix_socket", [True, False])
@@ -64,7 +64,7 @@ def test_all_that_a_server_makes_is_its_owners_alone(
             tmp_path / "a" / "data", durability="always", unix_socket=unix_socket
         )
         try:
-            found = modes(tmp_path / "a")
+            by_path = modes(tmp_path / "a")
         finally:
             server.close()
     assert {
@@ -72,10 +72,12 @@ def test_all_that_a_server_makes_is_its_owners_alone(
         "users.lock",
         "start.lock",
         "server.json",
+        "server.lock",
+        "supervisor.lock",
         "server.conf",
         "server.log",
-    } <= set(found)
-    assert not any(found.values()), found
+    } <= set(by_path)
+    assert not any(by_path.values()), by_path
 
 
 def test_a_directory_that_an_earlier_release_made_is_tightened_and_goes_on(
@@ -86,9 +88,9 @@ def test_a_directory_that_an_earlier_release_made_is_tightened_and_goes_on(
     for path in (data, *data.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     server = EmbeddedServer.open(data, durability="always")
-    found = modes(data)
+    by_path = modes(data)
     server.close()
-    assert not any(found.values()), found
+    assert not any(by_path.values()), by_path
 
 
 def test_an_empty_directory_that_others_may_read_is_closed_to_them(
@@ -170,7 +172,10 @@ NAMES = (
         "users.lock",
         "start.lock",
         "server.json",
+        "server.json.new",
         "server.log",
+        "server.lock",
+        "supervisor.lock",
         "server.conf",
         "server.conf.new",
         "server.sock",
@@ -271,13 +276,13 @@ def test_exports_receipts_and_capsules_are_their_owners_alone(tmp_path: Path) ->
             ["audit", "export"],
             ["runs", "export", run],
         ):
-            made = tmp_path / f"{line[1]}-of-{line[0]}"
-            (tmp_path / f"{made.name}.part").symlink_to(victim)
+            path = tmp_path / f"{line[1]}-of-{line[0]}"
+            (tmp_path / f"{path.name}.part").symlink_to(victim)
             with careless():
                 done = command.invoke(
-                    cli, [*line, "-o", str(made), "--data", data], standalone_mode=False
+                    cli, [*line, "-o", str(path), "--data", data], standalone_mode=False
                 )
-            assert (done.exit_code, open_to_all(made.stat().st_mode)) == (0, False), (
+            assert (done.exit_code, open_to_all(path.stat().st_mode)) == (0, False), (
                 line,
                 done.output,
             )
@@ -306,5 +311,5 @@ def test_an_archive_on_this_machine_is_its_owners_alone(tmp_path: Path) -> None:
         read(url, out := io.BytesIO())
         assert out.getvalue() == b"what it worked with"
     assert not any(
-        found for name, found in modes(tmp_path).items() if name != tmp_path.name
+        mode for name, mode in modes(tmp_path).items() if name != tmp_path.name
     )

@@ -24,7 +24,8 @@ def waits(engine: Engine, run: str) -> bool:
 
 
 def watches(engine: Engine, run: str) -> bool:
-    after, kinds = 0, []
+    after = 0
+    kinds: list[str] = []
     while "RunCompleted" not in kinds:
         for event in engine.watch(run, after=after, block_ms=5000):
             after, kinds = event.version, [*kinds, event.type]
@@ -32,7 +33,8 @@ def watches(engine: Engine, run: str) -> bool:
 
 
 def listens(engine: Engine, run: str) -> bool:
-    after, values = "0-0", []
+    after = "0-0"
+    values: list[Any] = []
     while values != [1, 2]:
         for emitted in engine.emitted(run, after=after, block_ms=5000):
             after, values = emitted.id, [*values, emitted.value]

@@ -126,5 +126,5 @@ def test_where_there_is_none_it_is_said_what_was_looked_at_and_what_to_do(
         in done.stderr
     )
     assert f"from version {OLDEST[0]}.{OLDEST[1]} on" in done.stderr
-    assert "--url" in done.stderr
+    assert "or give the URL of a server" in done.stderr
     assert "Traceback" not in done.stderr

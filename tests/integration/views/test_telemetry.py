@@ -105,15 +105,23 @@ def worked(engine: Engine) -> Counter[str]:
     return Counter(event.type for run in ids for event in engine.history(run))
 
 
+def undisturbed(events: Counter[str]) -> Counter[str]:
+    """Leave out that a busy process gave steps back before it had begun them, and took them again."""
+    given_back = events["StepReleased"]
+    again = dict.fromkeys(
+        ("StepReleased", "StepStarted", "StepRetryScheduled"), given_back
+    )
+    return events - Counter(again)
+
+
 def test_what_is_counted_is_what_the_histories_say(opened: Open) -> None:
     telemetry = InMemoryTelemetry()
     engine = opened(telemetry)
     events = worked(engine)
     engine.close()
-    assert (
-        telemetry.count("openagents.claims") == events["StepStarted"] == 4 * (2 + 3 * 2)
-    )
-    assert telemetry.count("openagents.claims", queue="special") == 4
+    assert telemetry.count("openagents.claims") == events["StepStarted"]
+    assert undisturbed(events)["StepStarted"] == 4 * (2 + 3 * 2)
+    assert telemetry.count("openagents.claims", queue="special") >= 4
     assert telemetry.count("openagents.events") == events.total()
     assert telemetry.count("openagents.commits", source="start", outcome="done") == 4
     assert telemetry.count("openagents.due", kind="timer") >= 4
@@ -148,7 +156,8 @@ def test_waits_are_those_of_first_attempts(opened: Open) -> None:
 
 
 def test_the_histories_are_the_same_without_telemetry(opened: Open) -> None:
-    assert worked(opened(None)) == worked(opened(InMemoryTelemetry()))
+    without, with_it = worked(opened(None)), worked(opened(InMemoryTelemetry()))
+    assert undisturbed(without) == undisturbed(with_it)
 
 
 def test_nothing_stands_before_the_stores_of_a_program_that_does_not_measure(
@@ -251,7 +260,8 @@ def test_a_telemetry_that_raises_changes_nothing(
             raise OSError("the agent is away")
 
     with caplog.at_level(logging.ERROR, "openagents_json.engine.telemetry.meter"):
-        assert worked(opened(Broken())) == worked(opened(None))
+        with_it, without = worked(opened(Broken())), worked(opened(None))
+        assert undisturbed(with_it) == undisturbed(without)
     assert (
         1 <= len(caplog.records) <= 3
     )  # one for each store that is measured, and not one for each commit
@@ -291,12 +301,12 @@ def test_opentelemetry_gets_the_same_numbers(opened: Open) -> None:
 
 
 def instruments() -> list[Instrument]:
-    said = [
+    descriptions = [
         value
         for module in (meter, run_store, view_store)
         for value in vars(module).values()
     ]
-    return [value for value in said if isinstance(value, Instrument)]
+    return [value for value in descriptions if isinstance(value, Instrument)]
 
 
 def scope_metrics(reader: InMemoryMetricReader) -> Iterator[Any]:
@@ -311,7 +321,7 @@ def test_a_worker_is_told_where_its_numbers_go(tmp_path: Path) -> None:
     (tmp_path / "metrics.py").write_text(
         "def telemetry():\n    return None\n\nnothing = 1\n"
     )
-    for named, said in (
+    for named, message in (
         ("metrics:nothing", "is no function"),
         ("metrics:missing", "has no 'missing'"),
         ("absent:telemetry", "No module named 'absent'"),
@@ -320,7 +330,7 @@ def test_a_worker_is_told_where_its_numbers_go(tmp_path: Path) -> None:
             "worker", "--data", "store", "--telemetry", named, folder=tmp_path
         )
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
-        assert said in done.stderr
+        assert message in done.stderr
 
 
 METRICS = """

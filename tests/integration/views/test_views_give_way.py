@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from eventstore.event import Event, Recorded
@@ -46,15 +47,20 @@ def test_folding_is_left_when_steps_come_and_goes_on_beside_them_when_overdue(
         for partition in range(PARTITIONS):
             engine.events.append(f"{partition}-a", [Event("Counted")])
         now_ms, quiet_ms = [0.0], [0.0]
+        store = RedisViewStore(engine.core.store)
         runner = _FoldedPieces(
             LogReader(engine.core.store),
-            RedisViewStore(engine.core.store),
+            store,
             [EVERY],
             PARTITIONS,
             lambda: now_ms[0],
         )
         service = ProjectionService(
-            runner, lambda: range(PARTITIONS), lambda: quiet_ms[0], lambda: now_ms[0]
+            runner,
+            lambda: range(PARTITIONS),
+            lambda: quiet_ms[0],
+            lambda: now_ms[0],
+            lambda _: nullcontext(store),
         )
 
         def behind() -> int:

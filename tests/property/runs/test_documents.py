@@ -171,7 +171,7 @@ GOOD: dict[str, Any] = {
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """List the paths of a JSON value."""
-    found = [path]
+    paths = [path]
     items = (
         value.items()
         if isinstance(value, dict)
@@ -180,8 +180,8 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         else ()
     )
     for key, item in items:
-        found += places(item, (*path, key))
-    return found
+        paths += places(item, (*path, key))
+    return paths
 
 
 @s.composite
@@ -290,14 +290,14 @@ def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
 def test_a_plan_takes_the_expressions_that_validation_compiled_and_is_the_one_that_a_worker_compiles(
     document: Any,
 ) -> None:
-    found = check(document, AnyComponent())
-    if not found.report.valid:
+    problems = check(document, AnyComponent())
+    if not problems.report.valid:
         return
-    assert found.names is not None
-    compiled = set(found.names.forms)
-    bound = bind_checked(found, AnyComponent())
+    assert problems.names is not None
+    compiled = set(problems.names.forms)
+    bound = bind_checked(problems, AnyComponent())
     here, elsewhere = compile_plan(bound), compile_plan(json.loads(bound.encoded))
-    assert set(found.names.forms) == compiled
+    assert set(problems.names.forms) == compiled
     assert (bound.encoded, bound.hash) == (canonical(bound.content), elsewhere.hash)
     assert all_parts(here) == all_parts(elsewhere)
 
@@ -329,8 +329,8 @@ def test_anything_at_all_gets_a_report(document: Any) -> None:
 
 
 def test_ids_and_versions_hold_to_the_end_of_the_text() -> None:
-    for place, value in (("id", "w\n"), ("version", "1.0.0\n")):
-        report = validate({**GOOD, place: value})
+    for key, value in (("id", "w\n"), ("version", "1.0.0\n")):
+        report = validate({**GOOD, key: value})
         assert [p.code for p in report.errors] == ["schema_error.pattern"]
     assert SCHEMA["required"] == ["id", "steps"]
 

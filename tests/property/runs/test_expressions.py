@@ -19,6 +19,7 @@ from openagents_json.workflow.expressions.budget import MAX_TEXT
 from openagents_json.workflow.expressions.functions.filters import FILTERS
 from openagents_json.workflow.expressions.functions.predicates import TESTS
 from openagents_json.workflow.expressions.grammar import Expression
+from tests.fuzz.expression_words import LITERALS
 
 VALUES: Mapping[str, Any] = {
     "n": 7,
@@ -33,21 +34,7 @@ VALUES: Mapping[str, Any] = {
     "r": [{"k": 2, "g": "x"}, {"k": 1, "g": "Y"}, {"k": 3, "g": "x"}],
 }
 
-atoms = s.sampled_from(
-    [
-        *VALUES,
-        "1",
-        "-2",
-        "0.5",
-        "'x'",
-        "'a,b'",
-        "true",
-        "none",
-        "[1, 'a']",
-        "{'k': 5}",
-        "(1, 2)",
-    ]
-)
+atoms = s.sampled_from([*VALUES, *LITERALS])
 FILTERED = [name for name in sorted(FILTERS) if name not in ("tojson", "map")]
 ARGUMENTS = [
     "",
@@ -250,8 +237,9 @@ OVER = {
 
 @pytest.mark.parametrize("source", OVER)
 def test_what_would_go_over_a_bound_is_not_begun(source: str) -> None:
+    values: Any = OVER[source]
     with pytest.raises(ExpressionFailed) as failed:
-        Expression(source).evaluate(OVER[source].__getitem__)
+        Expression(source).evaluate(values.__getitem__)
     assert repr(source) in str(failed.value)
 
 

@@ -109,19 +109,19 @@ class Documents:
                 return {"component": "c", "retry": retry, **more}
 
     def foreach(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        step: dict[str, Any] = {
             "foreach": self.draw(s.sampled_from([[], [1], [1, 2, 3], {"a": 1, "b": 2}]))
         }
         for key in ("max_concurrency", "tolerated_failures", "enough"):
             if self.draw(s.integers(0, 2)) == 0:
-                found[key] = self.draw(s.integers(1, 2))
-        return found
+                step[key] = self.draw(s.integers(1, 2))
+        return step
 
 
 @s.composite
 def documents(draw: s.DrawFn) -> dict[str, Any]:
-    made = Documents(draw)
-    document = {"id": "w", **made.block(2)}
+    drawn = Documents(draw)
+    document = {"id": "w", **drawn.block(2)}
     if draw(s.booleans()):
         document["on_failure"] = "undo"
     return document
@@ -197,7 +197,7 @@ def finish(
     for path in paths:
         attempt = life.state.steps[path].attempt
         error = {"type": "Boom", "message": "it failed", "retryable": True}
-        kinds = [
+        kinds: list[cmd.Outcome] = [
             cmd.Completed(path, attempt, 1),
             cmd.Failed(path, attempt, error),
             cmd.Released(path, attempt, ""),
@@ -257,16 +257,16 @@ def check(world: World, life: SimulatedRun) -> None:
     undone = [e.step for e in happened if isinstance(e, ev.CompensationScheduled)]
     assert undone == sorted(undone, key=lambda path: -state.steps[path].sequence)
     assert len(set(undone)) == len(undone)
-    wanted = [
+    awaited = [
         p
         for p, x in state.steps.items()
         if x.status == st.COMPLETED and life.plan.of(p).compensated
     ]
-    wanted = [path for path in wanted if state.steps[path].kind != st.FOREACH]
+    awaited = [path for path in awaited if state.steps[path].kind != st.FOREACH]
     unwound = any(isinstance(e, ev.RunFailing) for e in happened) or (
         state.status == st.CANCELLED and state.compensate
     )
-    assert sorted(undone) == (sorted(wanted) if unwound else [])
+    assert sorted(undone) == (sorted(awaited) if unwound else [])
     assert all(static(path) in life.plan.steps for path in state.steps)
 
 
@@ -320,11 +320,11 @@ def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(
         if not life.state.closed:
             act(world, life, data)
     let_it_end(world, life)
-    before, known = (
+    before, reached = (
         life.state,
         sorted(path for path in life.state.steps if "~" not in path),
     )
-    step = data.draw(s.sampled_from(["", *known]))
+    step = data.draw(s.sampled_from(["", *reached]))
     by_hand = (
         data.draw(s.sampled_from([None, None, "skipped", "completed"]))
         if step

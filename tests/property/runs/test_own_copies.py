@@ -41,14 +41,14 @@ def ruin(value: Any) -> None:
 
 def vandals() -> Registry:
     """Components that give back what they were given, and then go on changing it."""
-    found = Registry()
+    components = Registry()
     kept: list[Any] = []
 
     def take(context: Context, **values: Any) -> dict[str, Any]:
         for value in kept:
             ruin(value)
         context.emit(values)
-        given = codec.normalise(values)
+        given: dict[str, Any] = codec.normalise(values)
         ruin(values)
         ruin(dict(context.fences))
         kept.append(given)
@@ -57,15 +57,15 @@ def vandals() -> Registry:
     async def take_async(context: Context, **values: Any) -> dict[str, Any]:
         return take(context, **values)
 
-    @found.agent("v")
+    @components.agent("v")
     class Vandal:
-        @found.capability("take")
+        @components.capability("take")
         def method(self, value: list, inner: dict, context: Context) -> dict[str, Any]:  # type: ignore[type-arg]
             return take(context, value=value, inner=inner)
 
-    found.tool("take")(take)
-    found.tool("take_async")(take_async)
-    return found
+    components.tool("take")(take)
+    components.tool("take_async")(take_async)
+    return components
 
 
 def document(component: str) -> dict[str, Any]:
@@ -113,25 +113,25 @@ COMPONENTS = st.sampled_from(["take", "take_async", "v.take"])
 def test_nothing_that_a_component_does_to_its_inputs_is_seen_elsewhere(
     value: list[Any], items: list[Any], component: str
 ) -> None:
-    wanted = codec.normalise({"value": value, "items": items})
+    whole = codec.normalise({"value": value, "items": items})
     played = play(
         document(component), {"value": value, "items": items}, real=[vandals()]
     )
-    played.assert_completed(expected(wanted["value"], wanted["items"]))
-    assert played.state.inputs == wanted
+    played.assert_completed(expected(whole["value"], whole["items"]))
+    assert played.state.inputs == whole
     for _, _, shown in played.world.emitted:
         assert "ruined" not in repr(shown)
     assert "ruined" not in repr((played.history, played.calls()))
     # What the state says is what its events say: a replay reuses everything.
     before = len(played.calls())
     played.run_again()
-    played.assert_completed(expected(wanted["value"], wanted["items"]))
+    played.assert_completed(expected(whole["value"], whole["items"]))
     assert len(played.calls()) == before
 
 
 @given(VALUES, VALUES)
 def test_stand_ins_and_tests_have_copies_too(value: Any, other: Any) -> None:
-    wanted = codec.normalise([value, other])
+    whole = codec.normalise([value, other])
 
     def stand_in(value: Any, other: Any) -> Any:
         ruin([value, other])
@@ -158,14 +158,14 @@ def test_stand_ins_and_tests_have_copies_too(value: Any, other: Any) -> None:
     for call in played.calls("x"):
         ruin(call.inputs)
     played.retry("b")
-    assert played.output[:2] == [wanted[0], {"fixed": wanted[0]}]
-    assert played.state.inputs == {"value": wanted[0], "other": wanted[1]}
+    assert played.output[:2] == [whole[0], {"fixed": whole[0]}]
+    assert played.state.inputs == {"value": whole[0], "other": whole[1]}
 
 
 @given(VALUES)
 def test_each_instance_has_its_own_configuration(value: Any) -> None:
     config = {"value": value}
-    wanted = codec.normalise(config)
+    whole = codec.normalise(config)
 
     class Agent:
         def __init__(self, config: Any) -> None:
@@ -174,8 +174,8 @@ def test_each_instance_has_its_own_configuration(value: Any) -> None:
 
     pool = InstancePool(Agent, config)
     with pool.borrowed() as one, pool.borrowed() as other:
-        assert one.seen == other.seen == wanted
-    assert config == wanted
+        assert one.seen == other.seen == whole
+    assert config == whole
 
 
 @given(VALUES)

@@ -63,9 +63,9 @@ def test_without_jitter_it_is_the_wait_of_tenacity(
     policy = RetryPolicy(
         max_retries=99, delay_ms=delay_ms, multiplier=factor, max_delay_ms=most
     )
-    found = next_delay(policy, failures, "E", "")
-    assert found is not None
-    assert abs(found - expected) <= 1
+    delay = next_delay(policy, failures, "E", "")
+    assert delay is not None
+    assert abs(delay - expected) <= 1
 
 
 @given(
@@ -76,14 +76,16 @@ def test_without_jitter_it_is_the_wait_of_tenacity(
 def test_what_an_error_asks_for_is_bounded(
     policy: RetryPolicy, delay_ms: int, asked: object
 ) -> None:
-    found = asked_delay(policy, delay_ms, asked)
+    asked_for = asked_delay(policy, delay_ms, asked)
     assert (
-        delay_ms <= found <= max(delay_ms, min(policy.max_retry_after_ms, MAX_DELAY_MS))
+        delay_ms
+        <= asked_for
+        <= max(delay_ms, min(policy.max_retry_after_ms, MAX_DELAY_MS))
     )
     if type(asked) is int and delay_ms <= asked <= min(
         policy.max_retry_after_ms, MAX_DELAY_MS
     ):
-        assert found == asked
+        assert asked_for == asked
 
 
 def test_a_document_says_how_long_an_error_may_ask_for() -> None:

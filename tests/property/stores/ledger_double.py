@@ -25,27 +25,31 @@ class Kept:
 
     partitions = 1
 
-    def __init__(self, found: Partition, signer: Signer) -> None:
-        self._found, self._signer, self._events = found, signer, list(found.events)
+    def __init__(self, partition: Partition, signer: Signer) -> None:
+        self._partition, self._signer, self._events = (
+            partition,
+            signer,
+            list(partition.events),
+        )
 
     def identity(self) -> dict[str, bytes]:
-        last = self._found.epochs[-1]
-        said = encode_statement(
+        last = self._partition.epochs[-1]
+        statement = encode_statement(
             Statement("l", 9, self._signer.id, {0: (last.number, digest(last.record))})
         )
-        signature = self._signer.sign(said)
-        known = {"id": b"l", "statement": said, "statement_signature": signature}
-        return {**known, f"key:{self._signer.id}": self._signer.public}
+        signature = self._signer.sign(statement)
+        records = {"id": b"l", "statement": statement, "statement_signature": signature}
+        return {**records, f"key:{self._signer.id}": self._signer.public}
 
     def places(self, partitions: Sequence[int]) -> list[LedgerPosition]:
-        found = self._found
+        partition = self._partition
         return [
             LedgerPosition(
-                found.head,
-                found.checkpoint,
+                partition.head,
+                partition.checkpoint,
                 0,
-                found.open_epoch,
-                found.open_first,
+                partition.open_epoch,
+                partition.open_first,
                 "",
                 "",
             )
@@ -60,22 +64,22 @@ class Kept:
         )
 
     def log(self, partition: int) -> Iterator[LogEntry]:
-        return iter(self._found.log)
+        return iter(self._partition.log)
 
     def epochs(self, partition: int) -> Sequence[Epoch]:
-        return self._found.epochs
+        return self._partition.epochs
 
     def leaves(self, partition: int, epoch: int) -> bytes:
-        return self._found.leaves[epoch]
+        return self._partition.leaves[epoch]
 
     def salts(self, partition: int, epoch: int) -> bytes:
-        return self._found.salts[epoch]
+        return self._partition.salts[epoch]
 
     def erased(self, partition: int) -> dict[int, bytes]:
-        return dict(self._found.erased)
+        return dict(self._partition.erased)
 
     def blob(self, partition: int, sha: str) -> bytes | None:
-        return self._found.blob(sha)
+        return self._partition.blob(sha)
 
     def partition_of(self, stream: str) -> int:
         return 0
@@ -105,7 +109,7 @@ def capsule_of(store: Any, run: str) -> bytes:
         )
         for x in stored
     )
-    manifest = {
+    manifest: dict[str, Any] = {
         "run": run,
         "workflow": "w",
         "version": "1",

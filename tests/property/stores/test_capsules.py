@@ -91,14 +91,17 @@ def sample() -> Capsule:
 @given(capsules())
 def test_what_is_written_is_read_back_byte_for_byte(capsule: Capsule) -> None:
     raw = write(capsule)
-    found = unpack(raw)
-    assert (found.events, found.definitions, found.blobs) == (
+    unpacked = unpack(raw)
+    assert (unpacked.events, unpacked.definitions, unpacked.blobs) == (
         capsule.events,
         capsule.definitions,
         capsule.blobs,
     )
-    assert (found.components, found.proofs) == (capsule.components, capsule.proofs)
-    assert write(found) == raw
+    assert (unpacked.components, unpacked.proofs) == (
+        capsule.components,
+        capsule.proofs,
+    )
+    assert write(unpacked) == raw
 
 
 RAW = write(sample())
@@ -113,8 +116,8 @@ def test_damage_is_called_by_its_name_or_does_none(
     changes: list[tuple[int, int]], cut: int
 ) -> None:
     damaged = bytearray(RAW)
-    for place, value in changes:
-        damaged[place] = value
+    for index, value in changes:
+        damaged[index] = value
     for raw in (bytes(damaged), bytes(damaged[:cut]), bytes(damaged[cut:])):
         with contextlib.suppress(CapsuleUnreadable):
             assert unpack(raw) == unpack(RAW)
@@ -138,10 +141,10 @@ def test_a_manifest_that_lies_is_refused_or_harmless(name: str, value: Any) -> N
     members = contents(RAW)
     manifest = {**json.loads(members["manifest.json"]), name: value}
     try:
-        found = unpack(zipped({**members, "manifest.json": codec.encode(manifest)}))
+        unpacked = unpack(zipped({**members, "manifest.json": codec.encode(manifest)}))
     except CapsuleUnreadable:
         return
-    assert found.events == sample().events
+    assert unpacked.events == sample().events
 
 
 @settings(max_examples=500, deadline=None)
@@ -202,9 +205,9 @@ def test_what_has_no_place_in_a_capsule_is_refused_by_name() -> None:
             name: raw for name, raw in members.items() if name != "events.jsonl"
         },
     }
-    for said, found in cases.items():
-        with pytest.raises(CapsuleUnreadable, match=said):
-            unpack(resealed(found))
+    for message, files in cases.items():
+        with pytest.raises(CapsuleUnreadable, match=message):
+            unpack(resealed(files))
     other = {**json.loads(members["manifest.json"]), "format": "openagents-capsule/2"}
     with pytest.raises(CapsuleUnreadable, match="a newer version of the engine"):
         unpack(zipped({**members, "manifest.json": codec.encode(other)}))

@@ -86,10 +86,10 @@ def stored(encoded: EncodedEvents, run: str = "1-r") -> list[Recorded]:
 
 
 def fetcher(encoded: EncodedEvents) -> Any:
-    found = {blob.sha: blob.data for blob in encoded.blobs}
+    blobs = {blob.sha: blob.data for blob in encoded.blobs}
 
-    def fetch(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
-        return [found[sha] for _, sha in wanted]
+    def fetch(addresses: Sequence[tuple[str, str]]) -> list[bytes]:
+        return [blobs[sha] for _, sha in addresses]
 
     return fetch
 
@@ -147,7 +147,7 @@ def test_another_key_reads_nothing() -> None:
         decode_all(stored(encoded), fetcher(encoded))
 
 
-def moved(item: Recorded, how: str) -> Recorded:
+def misplaced(item: Recorded, how: str) -> Recorded:
     data = {**item.data, "sealed": [list(pair) for pair in item.data["sealed"]]}
     match how:
         case "members swapped":
@@ -193,7 +193,7 @@ def test_a_ciphertext_that_was_moved_or_changed_is_refused(how: str) -> None:
     with pytest.raises(
         DamagedPayload, match=r"cannot be decrypted: it was changed, moved, or"
     ):
-        decode_all([moved(item, how)], fetcher(encoded), {"1-r": key})
+        decode_all([misplaced(item, how)], fetcher(encoded), {"1-r": key})
 
 
 def test_a_ciphertext_of_one_run_reads_in_no_other_even_under_the_same_key() -> None:
@@ -212,9 +212,9 @@ def test_without_its_key_a_run_is_read_with_null_for_its_payloads(
 ) -> None:
     encoded = encode(happened, LIMITS, run_key())
 
-    def readable(wanted: Sequence[tuple[str, str]]) -> list[bytes]:
+    def readable(addresses: Sequence[tuple[str, str]]) -> list[bytes]:
         """Return what is asked for, which may be large errors only: their texts are stored plain."""
-        blobs: list[bytes] = fetcher(encoded)(wanted)
+        blobs: list[bytes] = fetcher(encoded)(addresses)
         assert all(isinstance(json.loads(raw), dict) for raw in blobs)
         return blobs
 
@@ -231,12 +231,12 @@ def test_without_its_key_a_run_is_read_with_null_for_its_payloads(
 
 def test_a_run_key_is_unwrapped_by_the_master_key_that_wrapped_it() -> None:
     old, new = make_key(secrets.token_bytes), make_key(secrets.token_bytes)
-    made = MasterKeys([old], secrets.token_bytes).fresh("1-r")
-    record = made.wrapped.encode()
+    fresh = MasterKeys([old], secrets.token_bytes).fresh("1-r")
+    record = fresh.wrapped.encode()
     assert record.split(b".")[:2] == [b"1", key_id(parse_key(old, "")).encode()]
     assert (
         MasterKeys([new, old], secrets.token_bytes).unwrap("1-r", record).secret
-        == made.secret
+        == fresh.secret
     )
     with pytest.raises(
         RunSealed, match=f"encrypted with key {key_id(parse_key(old, ''))}"
@@ -252,11 +252,9 @@ def test_a_run_key_is_unwrapped_by_the_master_key_that_wrapped_it() -> None:
     "text", ["", "abc", "AAAA", "nonsense !", base64.b64encode(bytes(31)).decode()]
 )
 def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
-    with pytest.raises(InvalidKey, match="openagents keys generate") as raised:
+    with pytest.raises(InvalidKey) as raised:
         MasterKeys([text], secrets.token_bytes)
-    assert not text or text not in str(raised.value).replace(
-        "openagents keys generate", ""
-    )
+    assert not text or text not in str(raised.value)
 
 
 def test_no_key_is_shown_by_accident() -> None:

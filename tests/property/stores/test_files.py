@@ -54,8 +54,8 @@ DEEDS = hs.lists(
 
 def damaged(raw: bytes, deeds: list[Deed]) -> bytes:
     """Change, remove or double some bytes."""
-    for kind, place, size, put in deeds:
-        at = place % (len(raw) + 1)
+    for kind, index, size, put in deeds:
+        at = index % (len(raw) + 1)
         piece = raw[at : at + size]
         match kind:
             case "put":
@@ -146,7 +146,11 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     )
     return [
         path,
-        *(found for key, inner in items for found in places(inner, (*path, key))),
+        *(
+            path_inside
+            for key, inner in items
+            for path_inside in places(inner, (*path, key))
+        ),
     ]
 
 
@@ -165,14 +169,14 @@ def put(value: Any, path: tuple[Any, ...], other: Any) -> Any:
     hs.sampled_from(sorted(FILES)), hs.integers(0, 30), hs.integers(0, 10_000), VALUES
 )
 def test_a_file_that_lies_in_one_value_is_refused_or_checked(
-    tmp_path: Path, file: str, number: int, place: int, value: Any
+    tmp_path: Path, file: str, number: int, index: int, value: Any
 ) -> None:
     members = contents(FILES[file])
     names = [name for name in sorted(members) if name.endswith((".json", ".jsonl"))]
     name = names[number % len(names)]
-    found = [json.loads(line) for line in members[name].splitlines()]
-    paths = [path for path in places(found) if path]
-    lied = put(found, paths[place % len(paths)], value) if paths else [value]
+    lines = [json.loads(line) for line in members[name].splitlines()]
+    paths = [path for path in places(lines) if path]
+    lied = put(lines, paths[index % len(paths)], value) if paths else [value]
     changed = {
         **members,
         name: b"".join(json.dumps(line).encode() + b"\n" for line in lied),

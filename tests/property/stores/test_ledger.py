@@ -77,14 +77,14 @@ def evidence(stored: Sequence[Stored]) -> Partition:
     for number, first in enumerate(range(1, len(stored) + 1, EPOCH), 1):
         some_ = stored[first - 1 : first - 1 + EPOCH]
         mine = [hashlib.sha256(str(event.n).encode()).digest()[:16] for event in some_]
-        made = [
+        hashed = [
             leaf(0, event, commitment(salt, event))
             for event, salt in zip(some_, mine, strict=True)
         ]
         leaves[number], salts[number], chain = (
-            b"".join(made),
+            b"".join(hashed),
             b"".join(mine),
-            chained(chain, made),
+            chained(chain, hashed),
         )
         if len(some_) == EPOCH:
             last = first + EPOCH - 1
@@ -95,7 +95,7 @@ def evidence(stored: Sequence[Stored]) -> Partition:
                     number,
                     first,
                     last,
-                    root(made).hex(),
+                    root(hashed).hex(),
                     chain.hex(),
                     previous,
                     9,
@@ -140,28 +140,32 @@ DEEDS = some.one_of(
 )
 
 
-def done(found: list[Stored], deed: tuple[str, int, Any]) -> list[Stored]:
+def done(history: list[Stored], deed: tuple[str, int, Any]) -> list[Stored]:
     """Do something to events."""
-    kind, place, how = deed
-    place = min(place, len(found) - 1)
-    event = found[place]
+    kind, index, how = deed
+    index = min(index, len(history) - 1)
+    event = history[index]
     match kind:
         case "change":
             value: Any = {"time_ms": event.time_ms + 1, "data": event.data + b" "}.get(
                 how, "other"
             )
-            return [*found[:place], replace(event, **{how: value}), *found[place + 1 :]]
+            return [
+                *history[:index],
+                replace(event, **{how: value}),
+                *history[index + 1 :],
+            ]
         case "remove":
-            return [*found[:place], *found[place + 1 :]]
+            return [*history[:index], *history[index + 1 :]]
         case "copy":
-            return [*found, replace(event, stream=how, version=99 + place)]
+            return [*history, replace(event, stream=how, version=99 + index)]
         case _:
-            other = found[min(how, len(found) - 1)]
+            other = history[min(how, len(history) - 1)]
             swapped = {
                 event: replace(other, stream=event.stream, version=event.version),
                 other: replace(event, stream=other.stream, version=other.version),
             }
-            return [swapped.get(x, x) for x in found]
+            return [swapped.get(x, x) for x in history]
 
 
 def test_what_was_not_touched_verifies() -> None:
@@ -174,18 +178,18 @@ def test_what_was_not_touched_verifies() -> None:
 def test_whatever_is_done_to_sealed_events_is_found(
     deeds: list[tuple[str, int, Any]],
 ) -> None:
-    found = list(WHOLE.events)
+    history = list(WHOLE.events)
     for deed in deeds:
-        found = done(found, deed)
-    audit = check_partition(replace(WHOLE, events=found), "l", KEYS)
-    assert audit.intact == (sorted(found, key=repr) == sorted(WHOLE.events, key=repr))
+        history = done(history, deed)
+    audit = check_partition(replace(WHOLE, events=history), "l", KEYS)
+    assert audit.intact == (sorted(history, key=repr) == sorted(WHOLE.events, key=repr))
 
 
 @given(DEEDS)
 def test_a_single_deed_is_named_where_it_was_done(deed: tuple[str, int, Any]) -> None:
-    found = done(list(WHOLE.events), deed)
-    before, after = set(WHOLE.events), set(found)
-    audit = check_partition(replace(WHOLE, events=found), "l", KEYS)
+    history = done(list(WHOLE.events), deed)
+    before, after = set(WHOLE.events), set(history)
+    audit = check_partition(replace(WHOLE, events=history), "l", KEYS)
     assert {(f.run, f.version) for f in audit.findings} == {
         (x.stream, x.version) for x in before ^ after
     }
@@ -193,11 +197,11 @@ def test_a_single_deed_is_named_where_it_was_done(deed: tuple[str, int, Any]) ->
 
 @given(some.integers(1, 4), some.integers(0, 200), some.binary(min_size=1, max_size=40))
 def test_the_ledgers_own_bytes_cannot_be_changed_unseen(
-    epoch: int, place: int, put: bytes
+    epoch: int, index: int, put: bytes
 ) -> None:
     joined = WHOLE.leaves[epoch]
-    place %= len(joined)
-    changed = (joined[:place] + put + joined[place + len(put) :])[: len(joined)]
+    index %= len(joined)
+    changed = (joined[:index] + put + joined[index + len(put) :])[: len(joined)]
     audit = check_partition(
         replace(WHOLE, leaves={**WHOLE.leaves, epoch: changed}), "l", KEYS
     )
@@ -206,11 +210,11 @@ def test_the_ledgers_own_bytes_cannot_be_changed_unseen(
 
 @given(some.sampled_from([0, 1, 2]), some.integers(0, 300), some.integers(0, 255))
 def test_a_record_is_taken_as_it_was_signed_or_not_at_all(
-    number: int, place: int, value: int
+    number: int, index: int, value: int
 ) -> None:
     epoch = WHOLE.epochs[number]
     raw = bytearray(epoch.record)
-    raw[place % len(raw)] = value
+    raw[index % len(raw)] = value
     epochs = [replace(x, record=bytes(raw)) if x is epoch else x for x in WHOLE.epochs]
     audit = check_partition(replace(WHOLE, epochs=epochs), "l", KEYS)
     assert audit.intact == (bytes(raw) == epoch.record)
@@ -239,8 +243,8 @@ def test_what_others_claim_bounds_no_check() -> None:
         )
         forged = [Epoch(1, huge, SIGNER.sign(huge)), *WHOLE.epochs[1:]]
         assert "ledger" in {
-            found.kind
-            for found in check_partition(
+            finding.kind
+            for finding in check_partition(
                 replace(WHOLE, epochs=forged), "l", KEYS
             ).findings
         }
@@ -256,8 +260,8 @@ def test_looking_for_what_changed_places_has_an_end() -> None:
     ]
     whole = replace(evidence(there), epochs=[], open_epoch=10**6)
     kept = [replace(x, data=b"[]") for x in there if x.stream == "0-1"][:150]
-    found = check_partition(replace(whole, events=kept), "l", KEYS).findings
-    kinds = Counter(x.kind for x in found)
+    findings = check_partition(replace(whole, events=kept), "l", KEYS).findings
+    kinds = Counter(x.kind for x in findings)
     assert (kinds["changed"], kinds["removed"]) == (150, 19_850)
 
 
@@ -306,25 +310,27 @@ def test_what_has_come_since_one_looked_is_asked_for_once() -> None:
         replace(WHOLE, events=[*WHOLE.events, *more], later=later), "l", KEYS
     )
     assert (audit.unsealed, len(asked)) == (2, 1)
-    assert [(found.kind, found.n) for found in audit.findings] == [("inserted", 27)]
+    assert [(finding.kind, finding.n) for finding in audit.findings] == [
+        ("inserted", 27)
+    ]
 
 
 @given(some.lists(some.tuples(some.integers(-5, 30), some.integers(0, 9)), max_size=6))
 def test_leaves_that_are_entered_twice_are_the_later_ones(
     entered: list[tuple[int, int]],
 ) -> None:
-    leaves, wanted = Leaves(), dict[int, bytes]()
+    leaves, expected = Leaves(), dict[int, bytes]()
     for number, (first, count) in enumerate(entered, 1):
         raw = b"".join(bytes([number, i]) * 16 for i in range(count))
         leaves.add(first, raw, raw[: len(raw) // 2])
-        wanted |= {first + i: raw[i * 32 : i * 32 + 32] for i in range(count)}
+        expected |= {first + i: raw[i * 32 : i * 32 + 32] for i in range(count)}
     assert {
         n: leaf_ for n in range(-9, 50) if (leaf_ := leaves.leaf(n)) is not None
-    } == wanted
-    assert list(leaves.missing()) == sorted(wanted)
-    assert [leaves.take(n) for n in (*wanted, *wanted)] == [True] * len(wanted) + [
-        False
-    ] * len(wanted)
+    } == expected
+    assert list(leaves.missing()) == sorted(expected)
+    assert [leaves.take(n) for n in (*expected, *expected)] == [True] * len(
+        expected
+    ) + [False] * len(expected)
 
 
 @given(
@@ -333,11 +339,11 @@ def test_leaves_that_are_entered_twice_are_the_later_ones(
 def test_spans_have_the_positions_that_are_in_one_of_them(
     spans: list[tuple[int, int]],
 ) -> None:
-    known = {n for first, last in spans for n in range(first, last + 1)}
+    covered = {n for first, last in spans for n in range(first, last + 1)}
     for first in range(-6, 32):
         for last in range(first, 32):
             assert within(joined(spans), first, last) == (
-                set(range(first, last + 1)) <= known
+                set(range(first, last + 1)) <= covered
             )
 
 
@@ -355,5 +361,5 @@ def test_what_is_no_record_is_none(raw: bytes) -> None:
     )
 )
 def test_a_statement_comes_back_as_it_was(heads: dict[int, tuple[int, str]]) -> None:
-    said = Statement("l", 5, "k", heads)
-    assert decode_statement(encode_statement(said)) == said
+    statement = Statement("l", 5, "k", heads)
+    assert decode_statement(encode_statement(statement)) == statement

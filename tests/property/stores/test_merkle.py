@@ -35,14 +35,14 @@ def test_the_root_is_that_of_the_rfc(leaves: list[bytes]) -> None:
 def test_a_path_leads_from_its_leaf_to_the_root_and_from_no_other(
     leaves: list[bytes], data: some.DataObject
 ) -> None:
-    place = data.draw(some.integers(0, len(leaves) - 1))
-    [path] = paths(leaves, [place])
-    assert root_of_path(leaves[place], place, len(leaves), path) == root(leaves)
+    index = data.draw(some.integers(0, len(leaves) - 1))
+    [path] = paths(leaves, [index])
+    assert root_of_path(leaves[index], index, len(leaves), path) == root(leaves)
     assert len(path) <= 7
     other = data.draw(some.integers(0, len(leaves) - 1))
-    if other != place:
-        assert root_of_path(leaves[other], place, len(leaves), path) != root(leaves)
-        assert root_of_path(leaves[place], other, len(leaves), path) != root(leaves)
+    if other != index:
+        assert root_of_path(leaves[other], index, len(leaves), path) != root(leaves)
+        assert root_of_path(leaves[index], other, len(leaves), path) != root(leaves)
 
 
 @given(
@@ -51,9 +51,9 @@ def test_a_path_leads_from_its_leaf_to_the_root_and_from_no_other(
     some.lists(some.binary(min_size=32, max_size=32), max_size=9),
 )
 def test_what_is_no_path_leads_nowhere(
-    leaves: list[bytes], place: int, path: list[bytes]
+    leaves: list[bytes], index: int, path: list[bytes]
 ) -> None:
-    assert root_of_path(leaf_hash(b"x"), place, len(leaves), path) != root(leaves)
+    assert root_of_path(leaf_hash(b"x"), index, len(leaves), path) != root(leaves)
 
 
 def test_no_leaves_have_a_root_and_halves_of_hashes_are_left_out() -> None:

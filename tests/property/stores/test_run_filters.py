@@ -10,9 +10,10 @@ from hypothesis import strategies as some
 
 from eventstore.event import Position, Recorded
 from eventstore.memory.views import MemoryViewStore
+from projections.blocks import HOUR_MS
 from projections.fold import fold, keyed
 from projections.projection import counted_before
-from projections.runs import HOUR_MS, RUNS, RunFilter
+from projections.runs import RUNS, RunFilter
 from projections.search import count, search
 
 VIEW = RUNS.view(1)
@@ -44,28 +45,28 @@ def run(draw: some.DrawFn) -> dict[str, Any]:
 
 
 def events(
-    number: int, made: Mapping[str, Any]
+    number: int, row: Mapping[str, Any]
 ) -> list[tuple[int, str, dict[str, Any]]]:
     """Return time, type and data of the events of a run."""
     begin = {
-        "workflow": made["workflow"],
+        "workflow": row["workflow"],
         "version": "1",
         "definition": "d",
-        "labels": made["labels"],
+        "labels": row["labels"],
     }
-    if made["parent"]:
-        begin["parent"] = {"run": made["parent"]}
-    out = [(made["start"], "RunStarted", begin)]
-    if made["end"]:
+    if row["parent"]:
+        begin["parent"] = {"run": row["parent"]}
+    out = [(row["start"], "RunStarted", begin)]
+    if row["end"]:
         out.append(
             (
-                made["start"] + made["took"],
-                made["end"],
-                FAILED if made["end"] == "RunFailed" else {},
+                row["start"] + row["took"],
+                row["end"],
+                FAILED if row["end"] == "RunFailed" else {},
             )
         )
-    if made["held"]:
-        out.append((made["start"] + made["took"], "RunHeld", {}))
+    if row["held"]:
+        out.append((row["start"] + row["took"], "RunHeld", {}))
     return out
 
 
@@ -89,17 +90,17 @@ filters = some.builds(
 )
 
 
-def fits(chosen: RunFilter, made: Mapping[str, Any]) -> bool:
+def fits(chosen: RunFilter, row: Mapping[str, Any]) -> bool:
     """Tell whether a run fits, from what it was made of."""
     closing = {
         "RunCompleted": "completed",
         "RunFailed": "failed",
         "RunCancelled": "cancelled",
     }
-    status = closing.get(made["end"]) or {"RunPaused": "paused"}.get(
-        made["end"], "running"
+    status = closing.get(row["end"]) or {"RunPaused": "paused"}.get(
+        row["end"], "running"
     )
-    ended = made["start"] + made["took"] if made["end"] in closing else None
+    ended = row["start"] + row["took"] if row["end"] in closing else None
 
     def within(value: int | None, low: int | None, high: int | None) -> bool:
         if low is high is None:
@@ -112,17 +113,17 @@ def fits(chosen: RunFilter, made: Mapping[str, Any]) -> bool:
 
     return (
         (not chosen.status or status in chosen.status)
-        and (not chosen.workflow or made["workflow"] in chosen.workflow)
+        and (not chosen.workflow or row["workflow"] in chosen.workflow)
         and all(
-            made["labels"].get(name) == value for name, value in chosen.labels.items()
+            row["labels"].get(name) == value for name, value in chosen.labels.items()
         )
-        and (not chosen.parent or made["parent"] in chosen.parent)
-        and (not chosen.held or made["held"])
+        and (not chosen.parent or row["parent"] in chosen.parent)
+        and (not chosen.held or row["held"])
         and (not chosen.error or status == "failed")
-        and within(made["start"], chosen.started_from, chosen.started_to)
+        and within(row["start"], chosen.started_from, chosen.started_to)
         and within(ended, chosen.ended_from, chosen.ended_to)
         and within(
-            None if ended is None else made["took"], chosen.took_from, chosen.took_to
+            None if ended is None else row["took"], chosen.took_from, chosen.took_to
         )
     )
 
@@ -130,15 +131,15 @@ def fits(chosen: RunFilter, made: Mapping[str, Any]) -> bool:
 @settings(max_examples=200, deadline=None)
 @given(some.lists(run(), max_size=12), filters, some.integers(1, 5))
 def test_any_filter_finds_what_looking_at_every_run_finds(
-    made: list[dict[str, Any]], chosen: RunFilter, limit: int
+    rows: list[dict[str, Any]], chosen: RunFilter, limit: int
 ) -> None:
     store, partitions = MemoryViewStore(lambda _: 10**6), 2
-    places = dict.fromkeys(range(partitions), 0)
-    for number, one in enumerate(made):
+    positions = dict.fromkeys(range(partitions), 0)
+    for number, one in enumerate(rows):
         partition, batch = number % partitions, list[Recorded]()
         for version, (time_ms, kind, data) in enumerate(events(number, one), 1):
-            places[partition] += 1
-            position = Position(partition, places[partition])
+            positions[partition] += 1
+            position = Position(partition, positions[partition])
             batch.append(
                 Recorded(
                     f"r{number}",
@@ -156,23 +157,23 @@ def test_any_filter_finds_what_looking_at_every_run_finds(
         pairs, _ = keyed(RUNS, VIEW, batch)
         [loaded] = store.load([(VIEW, partition, [f"r{number}"])])
         assert store.save(
-            [(VIEW, partition, fold(RUNS, VIEW, loaded, pairs, places[partition]))]
+            [(VIEW, partition, fold(RUNS, VIEW, loaded, pairs, positions[partition]))]
         ) == [True]
         assert not any(map(counted_before, batch))
-    wanted = {f"r{number}" for number, one in enumerate(made) if fits(chosen, one)}
-    found, after = list[str](), ""
+    expected = {f"r{number}" for number, one in enumerate(rows) if fits(chosen, one)}
+    matching_keys, after = list[str](), ""
     while True:
         page = search(store, VIEW, partitions, chosen.query(limit=limit, after=after))
-        found += [item.key for item in page.items]
+        matching_keys += [item.key for item in page.items]
         after = page.next
         if not after:
             break
-    assert sorted(found) == sorted(wanted)
+    assert sorted(matching_keys) == sorted(expected)
     assert {
         row.key
         for p in range(partitions)
         for row in store.documents(VIEW, p)
         if chosen.matches(row.document)
-    } == wanted
+    } == expected
     if chosen.query().where is None:
-        assert count(store, VIEW, partitions, chosen.query()) == len(wanted)
+        assert count(store, VIEW, partitions, chosen.query()) == len(expected)

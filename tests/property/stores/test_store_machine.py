@@ -158,8 +158,8 @@ def test_both_adapters_answer_the_same(server: Server, steps: int) -> None:
             lambda: RedisStreamStore(connection, Keyspace(server.prefix(), PARTITIONS))
         )
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        machine,
+    run_state_machine_as_test(
+        machine,  # type: ignore[arg-type]
         settings=settings(
             max_examples=60,
             stateful_step_count=steps,

@@ -27,13 +27,13 @@ COLOURS = ("red", "green", "a:b", "colour of " + "x" * 70)
 
 
 def _apply(document: Any, event: Recorded) -> Any:
-    said = ({"last": event.version}, {"first": event.version})
+    values = ({"last": event.version}, {"first": event.version})
     if event.type == "Gone":
-        return Counted(None, {"type/Gone": 1, "balance": -1}, *said)
+        return Counted(None, {"type/Gone": 1, "balance": -1}, *values)
     document = document or {"at": event.time_ms, "seen": 0}
     document["seen"] += 1  # a function may change what it is given
     document["colour"] = event.data
-    return Counted(document, {"type/Put": 1, "balance": 1}, *said)
+    return Counted(document, {"type/Put": 1, "balance": 1}, *values)
 
 
 def _index(document: Any) -> Index:
@@ -60,17 +60,17 @@ happenings = some.lists(
 
 def logs(happened: list[tuple[int, int, str, str, int]]) -> dict[int, list[Recorded]]:
     """Make the logs of partitions; the clock goes back at times."""
-    found: dict[int, list[Recorded]] = {p: [] for p in range(PARTITIONS)}
+    events_by_partition: dict[int, list[Recorded]] = {p: [] for p in range(PARTITIONS)}
     now = 1000
     for number, (p, key, kind, colour, tick) in enumerate(happened):
         now += tick
-        n = len(found[p]) + 1
-        found[p].append(
+        n = len(events_by_partition[p]) + 1
+        events_by_partition[p].append(
             Recorded(
                 f"{p}-{key}", number, Position(p, n), now, "c", "", "", kind, colour, {}
             )
         )
-    return found
+    return events_by_partition
 
 
 def project(store: ViewStore, events: list[Recorded], sizes: list[int]) -> None:
@@ -102,7 +102,7 @@ def everything(store: ViewStore) -> Any:
 
 def looked_through(store: ViewStore, query: Query) -> list[tuple[str, int]]:
     """Answer a query by looking at every document."""
-    found = []
+    rows = []
     for partition in range(PARTITIONS):
         for row in store.documents(VIEW, partition):
             facets = _index(row.document).facets
@@ -120,20 +120,20 @@ def looked_through(store: ViewStore, query: Query) -> list[tuple[str, int]]:
                 and fits
                 and (query.where is None or query.where(row.document))
             ):
-                found.append(((row.order, partition, row.ordinal), row.key))
-    return [(key, place[0]) for place, key in sorted(found, reverse=True)]
+                rows.append(((row.order, partition, row.ordinal), row.key))
+    return [(key, sort_key[0]) for sort_key, key in sorted(rows, reverse=True)]
 
 
 def paged(store: ViewStore, query: Query) -> list[tuple[str, int]]:
     """Answer a query page by page."""
-    found, after = [], ""
+    rows, after = [], ""
     while True:
         page = search(store, VIEW, PARTITIONS, replace(query, after=after))
         assert len(page.items) <= query.limit
-        found += [(item.key, item.order) for item in page.items]
+        rows += [(item.key, item.order) for item in page.items]
         after = page.next
         if not after:
-            return found
+            return rows
 
 
 facets = some.sampled_from(

@@ -6,7 +6,7 @@ import pytest
 
 from openagents_json.testing import play
 from openagents_json.workflow.errors import Rejected
-from tests.unit.core.test_reopen import NO, call, doc, made
+from tests.unit.core.test_reopen import NO, call, doc, steps_called
 
 
 def test_a_failed_step_is_skipped_and_what_follows_goes_on_with_null() -> None:
@@ -19,7 +19,7 @@ def test_a_failed_step_is_skipped_and_what_follows_goes_on_with_null() -> None:
     run.assert_failed("ValueError").skip(
         "b", reason="not needed"
     ).finish().assert_completed({"d": [None]})
-    assert made(run) == ["a", "b", "c", "d"]
+    assert steps_called(run) == ["a", "b", "c", "d"]
     assert run.state.steps["b"].status == "skipped"
 
 
@@ -29,7 +29,7 @@ def test_a_failed_step_is_completed_by_hand() -> None:
     run.assert_failed("ValueError").complete("b", {"n": 4}).finish().assert_completed(
         {"c": 5}
     )
-    assert made(run) == ["a", "b", "c"]
+    assert steps_called(run) == ["a", "b", "c"]
 
 
 def test_what_else_failed_is_done_again_when_a_step_is_completed_by_hand() -> None:
@@ -44,7 +44,7 @@ def test_what_else_failed_is_done_again_when_a_step_is_completed_by_hand() -> No
     run.complete("b", 2)
     assert run.state.status == "running"
     run.signal("go").finish().assert_completed()
-    assert sorted(made(run)) == ["b", "c"]
+    assert sorted(steps_called(run)) == ["b", "c"]
 
 
 def test_a_step_of_an_open_run_is_completed_by_hand_and_its_signal_is_wanted_no_more() -> (

@@ -66,9 +66,11 @@ def test_cancel_pause_and_resume_go_down() -> None:
     begun = Play(parent(), {"n": 1}, components={"c": double}, workflows=[CHILD])
     child = begun.runs[begun.step("kid").child]
     begun.pause()
-    assert child.state.status == "paused"
+    paused = child.state
+    assert paused.status == "paused"
     begun.resume()
-    assert child.state.status == "running"
+    resumed = child.state
+    assert resumed.status == "running"
     begun.cancel("enough")
     assert (begun.status, child.state.status) == ("cancelled", "cancelled")
 

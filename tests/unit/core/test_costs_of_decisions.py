@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -28,18 +29,20 @@ def calls_of(function: Callable[[], Any]) -> int:
         count += what in ("call", "c_call")
 
     before = sys.getprofile()
+    gc.disable()  # a collection calls whatever listens to it
     sys.setprofile(counted)
     try:
         function()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return count
 
 
 def costs_of_outcomes(plan: Plan) -> list[int]:
     """Run all steps one after the other; return how many calls each outcome took."""
     state = decision(plan, st.initial(), cmd.StartRun("0-r", {})).state
-    costs = []
+    costs: list[int] = []
     while not state.closed:
         step = min(claimable(state), key=lambda name: (len(name), name))
         state = evolve(state, ev.StepStarted(step, 1, str(len(costs) + 1), "w"))
@@ -57,9 +60,9 @@ def claimable(state: st.RunState) -> set[str]:
 
 
 def decided(plan: Plan, state: st.RunState, step: str) -> st.RunState:
-    made = decision(plan, state, cmd.RecordOutcomes((cmd.Completed(step, 1, 1),)))
-    changes(plan, state, made.events, made.state)
-    return made.state
+    outcome = decision(plan, state, cmd.RecordOutcomes((cmd.Completed(step, 1, 1),)))
+    changes(plan, state, outcome.events, outcome.state)
+    return outcome.state
 
 
 def chain(count: int) -> dict[str, Any]:

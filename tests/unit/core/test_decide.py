@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from eventstore.run_model import Lease
@@ -12,7 +14,7 @@ from openagents_json.workflow.core import state as st
 from tests.simulation import Simulation, plan_of, steps
 
 
-def names(events: list[object]) -> list[str]:
+def names(events: Sequence[object]) -> list[str]:
     return [type(event).__name__ for event in events]
 
 

@@ -52,19 +52,21 @@ def started(
 def test_ten_thousand_items_with_ordinary_templates_are_no_matter(
     template: str,
 ) -> None:
-    made = started(each(template), 10_000, Bounds(operations=DEFAULT.operations // 20))
+    outcome = started(
+        each(template), 10_000, Bounds(operations=DEFAULT.operations // 20)
+    )
     assert (
-        len([event for event in made.events if isinstance(event, ev.StepScheduled)])
+        len([event for event in outcome.events if isinstance(event, ev.StepScheduled)])
         == 10_001
     )
-    assert made.state.status == st.RUNNING
+    assert outcome.state.status == st.RUNNING
 
 
 def test_items_that_are_too_much_together_fail_and_name_the_expression() -> None:
     plan = each(DEAR, tolerated_failures=10_000)
-    made = started(plan, 1000, SMALL)
-    failed = [event for event in made.events if isinstance(event, ev.StepFailed)]
-    scheduled = [path for path in made.state.open_steps if path.startswith("each[")]
+    outcome = started(plan, 1000, SMALL)
+    failed = [event for event in outcome.events if isinstance(event, ev.StepFailed)]
+    scheduled = [path for path in outcome.state.open_steps if path.startswith("each[")]
     assert len(scheduled) + len(failed) == 1000
     assert 100 < len(scheduled) < 900
     error = failed[0].error
@@ -75,7 +77,7 @@ def test_items_that_are_too_much_together_fail_and_name_the_expression() -> None
         in str(error["message"])
     )
     assert "do such work in a component" in str(error["message"])
-    assert made == started(plan, 1000, SMALL)
+    assert outcome == started(plan, 1000, SMALL)
 
 
 def test_the_next_decision_has_a_budget_of_its_own() -> None:
@@ -108,9 +110,9 @@ def test_many_conditions_are_counted_together() -> None:
         }
         for n in range(500)
     ]
-    made = started(plan_of(steps(*many, execution="graph")), 1000, SMALL)
-    assert made.state.status == st.FAILED
-    assert (made.state.error or {})["type"] == "ExpressionError"
+    outcome = started(plan_of(steps(*many, execution="graph")), 1000, SMALL)
+    assert outcome.state.status == st.FAILED
+    assert (outcome.state.error or {})["type"] == "ExpressionError"
 
 
 def test_what_undoes_the_work_does_not_fail_for_what_came_before() -> None:
@@ -122,12 +124,12 @@ def test_what_undoes_the_work_does_not_fail_for_what_came_before() -> None:
             "inputs": {"said": "{{error.type}}", "x": DEAR},
         }
     ]
-    made = started(
+    outcome = started(
         plan_of({**steps(*dear, execution="graph"), "on_failure": note}), 1000, SMALL
     )
-    assert made.state.status == st.FAILING
+    assert outcome.state.status == st.FAILING
     [undoing] = [
-        made.state.steps[path] for path in made.state.open_steps if "note" in path
+        outcome.state.steps[path] for path in outcome.state.open_steps if "note" in path
     ]
     assert undoing.inputs["said"] == "ExpressionError"
 
@@ -135,8 +137,8 @@ def test_what_undoes_the_work_does_not_fail_for_what_came_before() -> None:
 def test_a_history_that_a_bound_has_cut_is_no_other_history() -> None:
     plan = each(DEAR, tolerated_failures=1000)
     for bounds in (Bounds(operations=100_000), NONE):
-        made = started(plan, 200, bounds)
+        outcome = started(plan, 200, bounds)
         assert bounds is NONE or any(
-            isinstance(event, ev.StepFailed) for event in made.events
+            isinstance(event, ev.StepFailed) for event in outcome.events
         )
-        assert first_difference(plan, made.events) is None
+        assert first_difference(plan, outcome.events) is None

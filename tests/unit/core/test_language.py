@@ -54,6 +54,66 @@ def test_foreach_over_nothing_completes(empty: Any) -> None:
     )
 
 
+FAILED = {"type": "ValueError", "message": "bad item"}
+
+
+@pytest.mark.parametrize(
+    ("xs", "indexes"),
+    [([1, "bad", 2, "bad"], [1, 3]), ({"b": "bad", "a": 2}, ["b"]), ([1], [])],
+)
+def test_steps_behind_a_foreach_read_the_errors_of_its_items(
+    xs: Any, indexes: list[Any]
+) -> None:
+    step = each(tolerated_failures=5)
+    read = {"id": "read", "component": "echo", "inputs": {"x": "{{each.errors}}"}}
+    asked = {
+        "all": "{{steps['each'].errors}}",
+        "first": "{{each.errors[0].message if each.errors else 'none'}}",
+        "many": "{{each.errors | length}}",
+        "read": "{{read.output}}",
+    }
+    done = play(
+        doc(step, read, output=asked),
+        {"xs": xs},
+        components={"c": double, "echo": lambda x: x},
+    )
+    errors = [{"index": index, **FAILED} for index in indexes]
+    done.assert_completed(
+        {
+            "all": errors,
+            "first": "bad item" if errors else "none",
+            "many": len(errors),
+            "read": errors,
+        }
+    )
+
+
+def test_the_errors_of_items_are_there_when_the_foreach_fails_and_is_handled() -> None:
+    alarm = {"component": "alarm", "inputs": {"errors": "{{each.errors}}"}}
+    told: list[Any] = []
+    components = {"c": double, "alarm": lambda errors: told.append(errors)}
+    play(doc(each(), on_failure=alarm), {"xs": [1, "bad"]}, components=components)
+    assert told == [[{"index": 1, **FAILED}]]
+
+
+def test_a_result_with_errors_of_its_own_keeps_them_and_no_other_step_has_any() -> None:
+    own = play(
+        doc(each(), output="{{each.errors}}"),
+        {"xs": {"errors": 2}},
+        components={"c": double},
+    )
+    own.assert_completed(4)
+    whole = play(
+        doc(each(tolerated_failures=1), output="{{each}}"),
+        {"xs": ["bad"]},
+        components={"c": double},
+    )
+    assert "errors" not in whole.output
+    step = {"id": "a", "component": "c", "inputs": {"x": 1}}
+    other = play(doc(step, output="{{a.errors}}"), {}, components={"c": double})
+    assert other.status == "failed"
+
+
 def test_foreach_runs_no_more_at_a_time_than_it_may() -> None:
     begun = Play(
         doc(each(max_concurrency=2)), {"xs": [1] * 5}, components={"c": double}
@@ -250,7 +310,8 @@ def test_a_mutex_lets_one_in_at_a_time_and_gives_fences_that_rise() -> None:
         and type(e).__name__ in ("StepAdmitted", "StepCompleted")
     ]
     assert order == ["StepAdmitted", "StepCompleted"] * 3
-    fences = [event.fences["k"] for event in done.of_type("StepAdmitted")]  # type: ignore[attr-defined]
+    admitted: list[Any] = done.of_type("StepAdmitted")
+    fences = [event.fences["k"] for event in admitted]
     assert fences == sorted(fences)
 
 
@@ -261,5 +322,6 @@ def test_a_decision_of_very_many_events_goes_on_in_the_next_commit() -> None:
         "loop": {"max_iterations": 30_000, "steps": [{"id": "a", "sleep": 0}]},
     }
     done = play(doc(step)).assert_completed()
-    assert done.step("l").group is not None
-    assert done.step("l").group.opened == 30_000
+    group = done.step("l").group
+    assert group is not None
+    assert group.opened == 30_000

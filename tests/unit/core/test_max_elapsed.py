@@ -190,8 +190,8 @@ def test_it_is_checked_like_its_siblings() -> None:
         )
     ]
     for wrong in (-1, "10", True, None):
-        found = validate(doc(step(retry={"max_elapsed_seconds": wrong}))).errors
-        assert [p.pointer for p in found] == ["/steps/0/retry/max_elapsed_seconds"]
+        problems = validate(doc(step(retry={"max_elapsed_seconds": wrong}))).errors
+        assert [p.pointer for p in problems] == ["/steps/0/retry/max_elapsed_seconds"]
 
 
 # -- what the core is told --------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ PLAN = plan_of(doc(step()))
 
 
 def started(at_ms: int, *, attempt: int = 1) -> ev.StepStarted:
-    return ev.StepStarted("a", attempt, str(attempt), "w", at_ms)
+    return ev.StepStarted("a", attempt, str(attempt), "w", time_ms=at_ms)
 
 
 def state_of(*more: ev.Event) -> Any:
@@ -242,13 +242,13 @@ def test_time_limits_of_an_attempt_are_failures_like_others() -> None:
 
 
 def test_an_attempt_that_nobody_began_does_not_count() -> None:
-    given_back = [
+    given_back: list[ev.Event] = [
         ev.StepReleased("a", 1, "unknown component", 1000),
         ev.StepRetryScheduled("a", 1000),
     ]
     state = state_of(started(1000), *given_back, started(90_000, attempt=2))
     assert state.steps["a"].since_ms == 90_000
-    stopped = [
+    stopped: list[ev.Event] = [
         ev.StepReleased("a", 1, "the worker stops"),
         ev.StepRetryScheduled("a", 0),
     ]

@@ -13,13 +13,13 @@ DOCUMENT: dict[str, Any] = {"id": "w", "steps": [STEP, {**STEP, "id": "again"}]}
 HISTORY = play(DOCUMENT, components={"add": lambda a, b: a + b}).history
 
 
-@pytest.mark.parametrize("place", range(1, len(HISTORY) + 1))
-def test_a_hold_at_any_moment_is_no_divergence(place: int) -> None:
+@pytest.mark.parametrize("index", range(1, len(HISTORY) + 1))
+def test_a_hold_at_any_moment_is_no_divergence(index: int) -> None:
     held: list[dict[str, Any]] = [
         {"type": "RunHeld", "data": {"reason": "x"}},
         {"type": "RunHoldReleased", "data": {}},
     ]
-    assert replay(DOCUMENT, [*HISTORY[:place], *held, *HISTORY[place:]]) is None
+    assert replay(DOCUMENT, [*HISTORY[:index], *held, *HISTORY[index:]]) is None
 
 
 def test_a_divergence_is_named_by_its_own_number() -> None:

@@ -21,8 +21,8 @@ def call(name: str, **inputs: Any) -> dict[str, Any]:
 NO = ValueError("no")
 
 
-def made(run: Play) -> list[str]:
-    return [made.step for made in run.calls()]
+def steps_called(run: Play) -> list[str]:
+    return [called.step for called in run.calls()]
 
 
 def test_a_failed_run_goes_on_at_its_failure() -> None:
@@ -31,7 +31,7 @@ def test_a_failed_run_goes_on_at_its_failure() -> None:
         components={"a": 1, "b": outcomes(NO, 2), "c": 3},
     )
     run.assert_failed("ValueError").retry().finish().assert_completed({"c": 3})
-    assert made(run) == ["a", "b", "b", "c"]
+    assert steps_called(run) == ["a", "b", "b", "c"]
     assert [c.attempt for c in run.calls("b")] == [1, 2]
 
 
@@ -44,7 +44,7 @@ def test_a_run_goes_on_from_a_step_with_another_input() -> None:
     run.assert_completed({"c": 1}).retry(
         "b", inputs={"x": 5}
     ).finish().assert_completed({"c": 5})
-    assert made(run) == ["a", "b", "c", "b", "c"]
+    assert steps_called(run) == ["a", "b", "c", "b", "c"]
 
 
 ECHO = {"a": 0, "b": lambda x: x, "c": lambda x: x}
@@ -68,7 +68,7 @@ def test_only_the_items_that_failed_are_done_again() -> None:
     run = play(doc(step), components={"c": work}).assert_failed("ValueError")
     fails["bad"] = False
     run.retry().finish().assert_completed({"each": [1, 2, 3]})
-    assert made(run) == ["each[0]", "each[1]", "each[2]", "each[1]", "each[2]"]
+    assert steps_called(run) == ["each[0]", "each[1]", "each[2]", "each[1]", "each[2]"]
 
 
 def test_items_whose_failure_was_tolerated_are_left_alone() -> None:
@@ -83,7 +83,7 @@ def test_items_whose_failure_was_tolerated_are_left_alone() -> None:
         doc(step, call("b")), components={"c": NO, "b": outcomes(NO, 1)}
     ).assert_failed()
     run.retry().finish().assert_completed({"b": 1})
-    assert made(run) == ["each[0]", "each[1]", "b", "b"]
+    assert steps_called(run) == ["each[0]", "each[1]", "b", "b"]
 
 
 def test_a_loop_goes_on_in_the_iteration_that_failed() -> None:
@@ -98,7 +98,7 @@ def test_a_loop_goes_on_in_the_iteration_that_failed() -> None:
         doc(step), components={"a": lambda x: x, "b": outcomes(1, NO, 2, 3)}
     ).assert_failed()
     run.retry().finish().assert_completed({"l": 3})
-    assert made(run) == [
+    assert steps_called(run) == [
         "l[0].a",
         "l[0].b",
         "l[1].a",
@@ -115,7 +115,7 @@ def test_what_was_compensated_is_done_again() -> None:
         doc(booked, call("b")), components={"a": 1, "undo": None, "b": outcomes(NO, 2)}
     ).assert_failed()
     run.retry().finish().assert_completed({"b": 2})
-    assert made(run) == ["a", "b", "a~compensate", "a", "b"]
+    assert steps_called(run) == ["a", "b", "a~compensate", "a", "b"]
 
 
 def test_a_cancelled_run_goes_on() -> None:
@@ -170,7 +170,7 @@ def test_what_a_join_had_no_need_of_is_not_begun_again_with_all_that_is_behind_i
         "ValueError"
     )
     run.retry().finish().assert_completed({"d": 4})
-    assert made(run) == ["a", "c", "d", "d"]
+    assert steps_called(run) == ["a", "c", "d", "d"]
 
 
 def test_what_is_inside_of_a_step_that_a_join_had_no_need_of_is_left_alone_too() -> (
@@ -185,7 +185,7 @@ def test_what_is_inside_of_a_step_that_a_join_had_no_need_of_is_left_alone_too()
         document, components={"a": 1, "c": 3, "d": outcomes(NO, 4)}
     ).assert_failed("ValueError")
     run.retry().finish().assert_completed({"d": 4})
-    assert made(run) == ["a", "c", "d", "d"]
+    assert steps_called(run) == ["a", "c", "d", "d"]
 
 
 def test_a_join_that_failed_has_all_ways_open_again() -> None:
@@ -193,7 +193,7 @@ def test_a_join_that_failed_has_all_ways_open_again() -> None:
         "ValueError"
     )
     run.retry().finish().assert_completed({"d": 4})
-    assert made(run) == ["a", "c", "c", "d"]
+    assert steps_called(run) == ["a", "c", "c", "d"]
 
 
 LIMITED = doc(
@@ -214,9 +214,9 @@ def test_the_time_limit_of_a_block_that_goes_on_begins_anew() -> None:
 def forks(run: Play) -> list[Any]:
     """Fork a run at each of its events but the last, and let time pass."""
     world, life = run.world, run.world.lives["0-test"]
-    made = [world.fork(life, at, f"0-{at}") for at in range(1, len(life.events))]
+    forked = [world.fork(life, at, f"0-{at}") for at in range(1, len(life.events))]
     world.go_on(world.now_ms + 100_000)
-    return [new.state for new in made]
+    return [new.state for new in forked]
 
 
 def test_a_fork_keeps_to_the_time_limits_of_blocks() -> None:
@@ -295,7 +295,7 @@ def test_what_a_forgotten_step_has_set_is_forgotten_and_what_others_have_set_is_
     run.retry("a", inputs={"x": 0}).finish()
     assert run.step("a").status == "skipped"
     assert dict(run.state.sets) == {"w": 6}
-    assert made(run) == ["a", "b", "b"]
+    assert steps_called(run) == ["a", "b", "b"]
 
 
 def test_a_child_that_is_begun_anew_after_it_was_skipped_is_another_run() -> None:

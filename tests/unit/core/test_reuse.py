@@ -28,20 +28,21 @@ CHAIN = doc(
 INPUTS = {"x": 1, "y": 2}
 
 
-def made(run: Play) -> list[str]:
-    return [made.step for made in run.calls()]
+def steps_called(run: Play) -> list[str]:
+    return [called.step for called in run.calls()]
 
 
 def since(run: Play, count: int) -> list[str]:
-    return made(run)[count:]
+    return steps_called(run)[count:]
 
 
 def test_nothing_is_done_again_when_nothing_has_changed() -> None:
     run = play(CHAIN, INPUTS, components=ECHO).assert_completed()
     output = run.output
     run.run_again().finish().assert_completed(output)
-    assert len(made(run)) == 3
-    assert [event.step for event in run.of_type("StepResultReused")] == ["a", "b", "c"]
+    assert len(steps_called(run)) == 3
+    reused: list[Any] = run.of_type("StepResultReused")
+    assert [event.step for event in reused] == ["a", "b", "c"]
 
 
 def test_steps_with_other_inputs_are_done_again_and_what_follows_only_if_it_gets_others() -> (
@@ -75,7 +76,7 @@ def test_numbers_and_truths_that_only_look_alike_are_other_inputs() -> None:
         doc(call("a", x="{{input.x}}")), {"x": 1}, components=ECHO
     ).assert_completed()
     run.run_again(inputs={"x": True}).finish().assert_completed()
-    assert made(run) == ["a", "a"]
+    assert steps_called(run) == ["a", "a"]
 
 
 def test_a_failed_run_is_done_again_from_its_beginning_with_what_it_has() -> None:
@@ -87,7 +88,7 @@ def test_a_failed_run_is_done_again_from_its_beginning_with_what_it_has() -> Non
     )
     run = play(chain, INPUTS, components=components).assert_failed()
     run.run_again().finish().assert_completed()
-    assert made(run) == ["a", "b", "b", "c"]
+    assert steps_called(run) == ["a", "b", "b", "c"]
 
 
 def test_only_items_that_are_new_are_done() -> None:
@@ -112,7 +113,7 @@ def test_waits_sleeps_and_children_that_have_ended_are_not_waited_for_again() ->
         "steps": [call("b", x="{{input.x}}")],
         "output": {"r": "{{b.output}}"},
     }
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"id": "ok", "wait_for": {"signal": "go"}},
         {"id": "nap", "sleep": 3600},
         {"id": "sub", "workflow": "child", "inputs": {"x": 4}},
@@ -127,7 +128,7 @@ def test_waits_sleeps_and_children_that_have_ended_are_not_waited_for_again() ->
     begun = run.now_ms
     run.run_again().finish().assert_completed({"r": 40})
     assert run.now_ms == begun
-    assert made(run).count("b") == 1
+    assert steps_called(run).count("b") == 1
     assert run.step("a").output == "yes"
 
 
@@ -136,7 +137,7 @@ def test_what_was_undone_is_done_again() -> None:
     components = {"a": 1, "undo": None, "b": outcomes(ValueError("no"), 2)}
     run = play(doc(*steps), components=components).assert_failed()
     run.run_again().finish().assert_completed()
-    assert made(run) == ["a", "b", "a~compensate", "a", "b"]
+    assert steps_called(run) == ["a", "b", "a~compensate", "a", "b"]
 
 
 def test_a_run_under_way_is_not_done_again() -> None:

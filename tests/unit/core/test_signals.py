@@ -50,11 +50,9 @@ def test_a_signal_is_taken_when_it_comes_early_and_when_it_comes_late() -> None:
             assert begun.status == "running"
             begun.signal("approve", {"yes": 1}, by="ann", reason="fine")
         begun.assert_completed({"ok": {"yes": 1}})
-        assert begun.step("ok").outputs is not None
-        assert (begun.step("ok").outputs["by"], begun.step("ok").outputs["reason"]) == (
-            "ann",
-            "fine",
-        )
+        outputs = begun.step("ok").outputs
+        assert outputs is not None
+        assert (outputs["by"], outputs["reason"]) == ("ann", "fine")
 
 
 def test_signals_are_matched_by_key_and_each_is_taken_once() -> None:
@@ -110,9 +108,9 @@ def test_a_wait_ends_at_its_timeout_and_the_document_may_handle_it() -> None:
 
 def test_wait_any_takes_the_first_signal_or_the_timer() -> None:
     step = {"id": "w1", "wait_for": {"any": ["yes", {"signal": "no"}, {"hours": 1}]}}
-    said = Play(doc(step)).signal("no", 5)
-    assert said.output["w1"]["signal"] == "no"
-    assert said.output["w1"]["payload"] == 5
+    signalled = Play(doc(step)).signal("no", 5)
+    assert signalled.output["w1"]["signal"] == "no"
+    assert signalled.output["w1"]["payload"] == 5
     assert play(doc(step)).output["w1"]["timer"] is True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from openagents_json.testing import Play, outcomes, play
+from openagents_json.workflow.core import events as ev
 
 RETRIED: dict[str, Any] = {
     "id": "w",
@@ -30,6 +31,7 @@ def test_a_step_that_takes_too_long_with_all_of_its_attempts_has_failed() -> Non
     run.advance(1)
     assert (run.status, len(run.calls())) == ("failed", 3)
     [timed_out] = run.of_type("StepTimedOut")
+    assert isinstance(timed_out, ev.StepTimedOut)
     assert (timed_out.step, timed_out.kind) == ("a", "total")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from openagents_json.workflow.core.parameters import check_inputs
 from openagents_json.workflow.errors import InvalidInputs
+from openagents_json.workflow.expressions import payload_schema
 from openagents_json.workflow.expressions.budget import MAX_OPERATIONS
 from openagents_json.workflow.expressions.payload_schema import (
     first_problem,
@@ -117,3 +118,14 @@ def test_a_payload_is_checked_within_a_budget(
     assert why_no_schema(schema) == ""
     problem = first_problem(schema, payload)
     assert (reason in problem) if reason else problem == ""
+
+
+def test_each_payload_has_a_budget_of_its_own() -> None:
+    costly = [[i] for i in range(2_000)]
+    problems = [first_problem({"uniqueItems": True}, costly) for _ in range(8)]
+    assert problems == [""] * 8
+
+
+def test_what_checks_payloads_is_made_once() -> None:
+    """To make it takes fifty times as long as to check a small payload with it."""
+    assert payload_schema._validator() is payload_schema._validator()

@@ -13,29 +13,29 @@ def above(run: str) -> list[str]:
     return [PARENTS[run], *above(PARENTS[run])] if run in PARENTS else []
 
 
-def found(*locks: tuple[str, str, str]) -> list[set[str]]:
-    made = [
+def circles_of(*locks: tuple[str, str, str]) -> list[set[str]]:
+    lines = [
         Lock(f"concurrency:{name}", tuple(held.split()), tuple(line.split()))
         for name, held, line in locks
     ]
-    return [{wait.run for wait in circle} for circle in circles(made, above)]
+    return [{wait.run for wait in circle} for circle in circles(lines, above)]
 
 
 def test_children_that_wait_for_the_places_of_each_others_parents_are_a_circle() -> (
     None
 ):
-    assert found(("a", "a|", "b1|"), ("b", "b|", "a1|")) == [{"a1", "b1"}]
-    assert found(("a", "a|", "b1|"), ("b", "b|", "low|")) == [{"low", "b1"}]
+    assert circles_of(("a", "a|", "b1|"), ("b", "b|", "a1|")) == [{"a1", "b1"}]
+    assert circles_of(("a", "a|", "b1|"), ("b", "b|", "low|")) == [{"low", "b1"}]
 
 
 def test_who_waits_behind_a_circle_is_in_none() -> None:
-    assert found(
+    assert circles_of(
         ("a", "a|", "b1| late|"), ("b", "b|", "a1| later|"), ("c", "late|", "x|")
     ) == [{"a1", "b1"}]
 
 
 def test_a_line_before_somebody_who_goes_on_moves() -> None:
-    assert found(("a", "a|", "b1|"), ("b", "b| other|", "a1|")) == []
-    assert found(("a", "a|", "b1|")) == []
-    assert found(("a", "a|", "free|")) == []
-    assert found(("a", "", "b1|"), ("b", "b|", "a1|")) == []
+    assert circles_of(("a", "a|", "b1|"), ("b", "b| other|", "a1|")) == []
+    assert circles_of(("a", "a|", "b1|")) == []
+    assert circles_of(("a", "a|", "free|")) == []
+    assert circles_of(("a", "", "b1|"), ("b", "b|", "a1|")) == []

@@ -208,11 +208,11 @@ def test_versions_are_chosen_by_range_and_prereleases_only_when_nothing_else_is_
     registry = Registry()
     for version in ("1.0.0", "1.2.0", "2.0.0", "3.0.0-rc.1"):
         registry.add(tool("t", version=version)(lambda v=version: v))
-    found = {
+    chosen = {
         ask: registry.find(ask)
         for ask in ("t", "t@^1.0.0", "t@~1.0.0", "t@9", "t@nonsense", "u")
     }
-    assert {ask: spec and spec.version for ask, spec in found.items()} == {
+    assert {ask: spec and spec.version for ask, spec in chosen.items()} == {
         "t": "2.0.0",
         "t@^1.0.0": "1.2.0",
         "t@~1.0.0": "1.0.0",
@@ -246,11 +246,11 @@ def test_a_declaration_that_makes_no_component_is_refused() -> None:
 class Counted:
     """Counts its life."""
 
-    made: ClassVar[list[Counted]] = []
+    all_of_them: ClassVar[list[Counted]] = []
 
     def __init__(self) -> None:
         self.state = "new"
-        Counted.made.append(self)
+        Counted.all_of_them.append(self)
 
     async def initialize(self) -> None:
         self.state = "ready"
@@ -263,7 +263,7 @@ class Counted:
 
 
 def test_instances_are_made_once_looked_after_and_replaced_when_broken() -> None:
-    Counted.made.clear()
+    Counted.all_of_them.clear()
     pool = InstancePool(Counted)
     with pool.borrowed() as first, pool.borrowed() as second:
         assert first is not second
@@ -274,8 +274,8 @@ def test_instances_are_made_once_looked_after_and_replaced_when_broken() -> None
     with pool.borrowed() as other:
         assert other.state == "ready"
     pool.close()
-    assert len(Counted.made) == 2
-    assert {instance.state for instance in Counted.made} == {"gone"}
+    assert len(Counted.all_of_them) == 2
+    assert {instance.state for instance in Counted.all_of_them} == {"gone"}
 
 
 def test_an_initialisation_that_fails_is_the_failure_of_the_call_also_on_a_loop() -> (
@@ -326,7 +326,8 @@ def test_a_program_may_have_its_own_component_in_the_place_of_a_built_in(
 
 
 def test_tokens_tell_once_and_wake_whoever_waits() -> None:
-    token, told = CancelToken(), []
+    token = CancelToken()
+    told: list[Any] = []
     token.on_cancel(told.append)
     assert token.wait(0) is False
     token.cancel("first")
@@ -365,3 +366,16 @@ def test_errors_become_data(
     assert described.get("retry_after_ms") == after
     assert len(described["message"]) <= 2000
     assert normalise(described) == described
+
+
+def test_a_module_hands_on_what_it_names_in_all(tmp_path: Path) -> None:
+    (tmp_path / "first.py").write_text(
+        "from openagents_json import tool\n\n\n@tool('read')\ndef read() -> int:\n    return 1\n\n\n"
+        "@tool('write')\ndef write() -> int:\n    return 2\n"
+    )
+    handed_on = tmp_path / "second.py"
+    handed_on.write_text(
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom first import read, write\n__all__ = ['read']\n"
+    )
+    names = load([str(handed_on)], announced=False).names()
+    assert list(names) == ["read"]

@@ -21,14 +21,15 @@ EPOCH = datetime(1970, 1, 1)
 
 def fired(cron: str, timezone: str, start: str, end: str) -> list[str]:
     """Return the firings between two times as the clocks of the zone show them, with the offset from UTC."""
-    spec, found = Schedule("n", "w", cron=cron, timezone=timezone), []
+    spec = Schedule("n", "w", cron=cron, timezone=timezone)
+    times: list[str] = []
     for at in firings(spec, moment_of(start) - 1, 0):
         if at >= moment_of(end):
-            return found
-        found.append(
+            return times
+        times.append(
             datetime.fromtimestamp(at / 1000, zone(timezone)).strftime("%d %H:%M %z")
         )
-    return found
+    return times
 
 
 HOWE_SPRING = ("Australia/Lord_Howe", "2026-10-03T13:30:00Z", "2026-10-04T13:00:00Z")
@@ -155,8 +156,8 @@ def test_an_expression_that_cannot_be_is_refused(wrong: str) -> None:
     ],
 )
 def test_which_days_fit(cron: str, days: list[int]) -> None:
-    found = fired(cron, "UTC", "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z")
-    assert [int(text[:2]) for text in found] == sorted(days)
+    times = fired(cron, "UTC", "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z")
+    assert [int(text[:2]) for text in times] == sorted(days)
 
 
 def test_what_never_fires_ends() -> None:
@@ -235,7 +236,7 @@ def by_the_rule(
     expression: Expression, clocks: Sequence[tuple[int, datetime]]
 ) -> list[int]:
     """Walk the minutes and apply the rule as the guide says it."""
-    found: list[int] = []
+    times: list[int] = []
     seen: set[datetime] = set()
     expected = clocks[0][1]
     for at, now in clocks:
@@ -248,8 +249,8 @@ def by_the_rule(
         seen.add(now)
         expected = now + timedelta(minutes=1)
         if fires:
-            found.append(at)
-    return found
+            times.append(at)
+    return times
 
 
 @pytest.mark.slow
@@ -272,10 +273,10 @@ def test_every_change_of_every_zone_follows_the_rule() -> None:
             ]
             for expression in EXPRESSIONS:
                 source = moments(parse(expression.text), zone(name), at - DAY // 2 - 1)
-                found = []
+                differing = []
                 while (moment := next(source)) < at + DAY // 2:
-                    found.append(moment)
-                assert found == by_the_rule(expression, clocks), (
+                    differing.append(moment)
+                assert differing == by_the_rule(expression, clocks), (
                     name,
                     iso(at * 1000),
                     expression.text,

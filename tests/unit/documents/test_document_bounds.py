@@ -22,7 +22,7 @@ Make = Callable[[int], dict[str, Any]]
 
 
 def steps(count: int, **options: Any) -> dict[str, Any]:
-    made = [
+    documents = [
         {
             "id": f"s{i}",
             "component": "c",
@@ -30,7 +30,7 @@ def steps(count: int, **options: Any) -> dict[str, Any]:
         }
         for i in range(count)
     ]
-    return {"id": "w", "steps": made}
+    return {"id": "w", "steps": documents}
 
 
 def nested(count: int) -> dict[str, Any]:
@@ -192,9 +192,9 @@ def test_a_text_that_is_too_large_is_not_read_counted_in_bytes(
     def text(size: int) -> str | bytes:
         begin, end, width = '{"id": "', '"}', len(letter.encode())
         letters = (size - len(begin) - len(end)) // width
-        made = begin + letter * letters + end
-        made += " " * (size - len(made.encode()))
-        return made.encode() if as_bytes else made
+        padded = begin + letter * letters + end
+        padded += " " * (size - len(padded.encode()))
+        return padded.encode() if as_bytes else padded
 
     code, message = only(validate(text(MAX_BYTES + 1)))
     assert code == "too_large"
@@ -248,7 +248,7 @@ def test_a_report_says_how_many_problems_are_not_in_it(
 
 def test_what_refuses_a_document_counts_all_of_its_errors() -> None:
     report = validate(steps(1_500, timeout="x"))
-    assert "(and 1499 more;" in str(InvalidDefinition(report))
+    assert "(and 1499 more)" in str(InvalidDefinition(report))
 
 
 def test_a_report_of_no_more_than_it_holds_says_nothing_of_more() -> None:
@@ -274,17 +274,17 @@ def test_a_doubled_name_is_found_in_an_object_of_very_many() -> None:
 def test_each_problem_of_many_has_its_line() -> None:
     text = json.dumps(steps(300, timeout="x"), indent=1)
     lines = text.splitlines()
-    found = [
+    lines_of_problems = [
         problem
         for problem in validate(text).problems
         if problem.pointer.endswith("/timeout")
     ]
-    assert len(found) == 300
+    assert len(lines_of_problems) == 300
     assert all(
         problem.line and '"timeout": "x"' in lines[problem.line - 1]
-        for problem in found
+        for problem in lines_of_problems
     )
-    assert len({problem.line for problem in found}) == 300
+    assert len({problem.line for problem in lines_of_problems}) == 300
 
 
 def test_the_first_problems_have_suggestions() -> None:
@@ -296,8 +296,8 @@ def test_the_first_problems_have_suggestions() -> None:
 @pytest.mark.parametrize("form", sorted(largest()))
 def test_the_largest_documents_are_within_the_limits(form: str) -> None:
     """`benchmarks/validation.py` says how long they take."""
-    found = Collector()
-    assert sizes.check_size(largest()[form], found), found.problems
+    collector = Collector()
+    assert sizes.check_size(largest()[form], collector), collector.problems
     assert len(json.dumps(largest()[form])) <= MAX_BYTES
 
 

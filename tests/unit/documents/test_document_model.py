@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from openagents_json import WorkflowDocument
@@ -79,8 +81,8 @@ PLACES: list[tuple[str, type[Object]]] = [
 ]
 
 
-def at(document: Any, place: str) -> Any:
-    for key in filter(None, place.split("/")):
+def at(document: Any, path: str) -> Any:
+    for key in filter(None, path.split("/")):
         document = document[int(key) if key.isdigit() else key]
     return document
 
@@ -110,10 +112,10 @@ def shown(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("place", "kind"), PLACES, ids=[place or "document" for place, _ in PLACES]
+    ("path", "kind"), PLACES, ids=[path or "document" for path, _ in PLACES]
 )
 def test_what_has_a_default_may_say_it_and_means_the_same(
-    place: str, kind: type[Object]
+    path: str, kind: type[Object]
 ) -> None:
     before = compiled(WHOLE)
     defaults = {
@@ -124,7 +126,7 @@ def test_what_has_a_default_may_say_it_and_means_the_same(
     assert defaults
     for name, default in defaults.items():
         document = copy.deepcopy(WHOLE)
-        at(document, place).setdefault(name, default)
+        at(document, path).setdefault(name, default)
         assert compiled(document) == before, name
 
 
@@ -134,19 +136,51 @@ def test_the_schema_says_the_defaults_and_what_each_option_means() -> None:
         3,
         5,
     )
-    places = [SCHEMA, *SCHEMA["$defs"].values()]
+    schemas = [SCHEMA, *SCHEMA["$defs"].values()]
     silent = [
         name
-        for place in places
-        for name, form in place.get("properties", {}).items()
+        for schema in schemas
+        for name, form in schema.get("properties", {}).items()
         if not form.get("description")
     ]
     assert silent == []
 
 
+def objects(schema: Any) -> Iterator[dict[str, Any]]:
+    """Return all objects of a schema that have properties, however deep they stand."""
+    if isinstance(schema, list):
+        for inner in schema:
+            yield from objects(inner)
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield schema
+        for name, inner in schema.items():
+            if name in ("properties", "$defs"):
+                yield from objects(list(inner.values()))
+            elif name not in ("examples", "default", "enum"):
+                yield from objects(inner)
+
+
+def test_each_property_says_what_it_means_with_an_example_that_fits() -> None:
+    count = 0
+    for holder in objects(SCHEMA):
+        for name, form in holder["properties"].items():
+            assert form.get("description"), name
+            assert form.get("examples"), name
+            part = {**form, "$defs": SCHEMA["$defs"]}
+            for shown in form["examples"]:
+                assert Draft202012Validator(part).is_valid(shown), (name, shown)
+                assert shown != form.get("default"), "an example says something"
+            count += 1
+    assert count > 150
+    assert SCHEMA["$id"] == "urn:openagents-json:workflow", "programs refer to it"
+    Draft202012Validator.check_schema(SCHEMA)
+
+
 def test_what_is_said_to_people_makes_no_document_valid_or_not() -> None:
     rules = json.dumps(without_notes(SCHEMA))
     assert '"default": {"description"' not in rules
+    assert "examples" not in rules
     assert without_notes(
         {
             "type": "object",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
 import pytest
 
-from cli.commands.run import parse_inputs, parse_payload
-from openagents_json.workflow.errors import CannotEdit
+from cli.inputs.given import given_inputs, given_value
+from openagents_json.workflow.errors import CannotEdit, InvalidInputs
 from openagents_json.workflow.history.edits import edited
 
 KNOWN: dict[str, Any] = {"x": 1, "deep": {"a": [1, {"b": 2}]}}
@@ -44,9 +43,8 @@ def test_what_is_no_path_changes_nothing(path: str) -> None:
 
 
 def test_a_value_that_is_nested_without_end_is_refused_in_a_line() -> None:
-    for read in (
-        lambda text: parse_inputs((f"x={text}",), None),
-        lambda text: parse_payload(text, None),
-    ):
-        with pytest.raises(click.BadParameter, match="too deeply"):
-            read("[" * 100_000)
+    deep = "[" * 100_000
+    with pytest.raises(InvalidInputs, match="too deeply"):
+        given_inputs((f"x={deep}",)).typed({})
+    with pytest.raises(InvalidInputs, match="too deeply"):
+        given_value(deep, None, "--payload").typed()

@@ -81,9 +81,10 @@ def value_of(source: str, budget: Budget | None = None) -> Any:
 def test_what_would_grow_is_stopped_with_an_error_that_names_it(source: str) -> None:
     with pytest.raises((ExpressionFailed, ExpressionError)) as failed:
         value_of(source)
-    assert failed.value.expression == source
+    error: Any = failed.value
+    assert error.expression == source
     assert any(
-        word in failed.value.reason
+        word in error.reason
         for word in (
             "operations",
             "too l",
@@ -92,7 +93,7 @@ def test_what_would_grow_is_stopped_with_an_error_that_names_it(source: str) -> 
             "places",
             "indent",
         )
-    ), failed.value.reason
+    ), error.reason
 
 
 @pytest.mark.parametrize(
@@ -126,11 +127,11 @@ def test_the_same_data_cost_the_same_each_time() -> None:
 
 def test_numbers_that_python_puts_in_one_place_are_told_apart_in_passing() -> None:
     """Multiples of 2**61 - 1 all have the hash 0: a set of them would compare each with all others."""
-    numbers = [place * (2**61 - 1) for place in range(20_000)]
-    found = Expression("xs | unique | length").evaluate(
+    numbers = [factor * (2**61 - 1) for factor in range(20_000)]
+    count = Expression("xs | unique | length").evaluate(
         {"xs": [*numbers, *numbers, float(2**61)]}.get
     )
-    assert found == 20_001
+    assert count == 20_001
 
 
 def test_nothing_is_computed_when_a_document_is_validated() -> None:

@@ -23,11 +23,11 @@ STEP = {"id": "a", "component": "quick"}
     ],
 )
 def test_a_reference_to_nothing_is_one_problem(value: str, codes: list[str]) -> None:
-    found = validate({"id": "w", "steps": [{**STEP, "inputs": {"v": value}}]})
-    assert sorted(problem.code for problem in found.problems) == codes
+    problems = validate({"id": "w", "steps": [{**STEP, "inputs": {"v": value}}]})
+    assert sorted(problem.code for problem in problems.problems) == codes
     assert set(
         Counter(
-            (problem.pointer, problem.message) for problem in found.problems
+            (problem.pointer, problem.message) for problem in problems.problems
         ).values()
     ) == {1}
 
@@ -45,7 +45,7 @@ def test_what_a_document_does_on_failure_is_looked_at_like_a_step(
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("path", "value"),
     [
         (("steps", 0, "id"), {"b": 1, "a": 2}),
         (("inputs", "x"), {"default": "y", "enum": [{"b": 1, "a": 2}]}),
@@ -53,7 +53,7 @@ def test_what_a_document_does_on_failure_is_looked_at_like_a_step(
     ],
 )
 def test_what_a_problem_quotes_does_not_depend_on_the_order_of_names(
-    place: tuple[Any, ...], value: Any
+    path: tuple[Any, ...], value: Any
 ) -> None:
     document: dict[str, Any] = {
         "id": "w",
@@ -61,9 +61,9 @@ def test_what_a_problem_quotes_does_not_depend_on_the_order_of_names(
         "steps": [{"id": "a", "component": "c"}],
     }
     holder: Any = document
-    for key in place[:-1]:
+    for key in path[:-1]:
         holder = holder[key]
-    holder[place[-1]] = value
+    holder[path[-1]] = value
     messages = {problem.message for problem in validate(json.dumps(document)).problems}
     assert messages
     in_order = json.dumps(document, sort_keys=True)
@@ -123,8 +123,8 @@ def test_every_expression_of_a_value_that_cannot_be_compiled_is_told() -> None:
     report = validate(
         {"id": "w", "steps": [step], "output": [{"z": "{{"}, {"y": "{{ ) }}"}]}
     )
-    found = sorted((problem.code, problem.pointer) for problem in report.problems)
-    assert found == [
+    problems = sorted((problem.code, problem.pointer) for problem in report.problems)
+    assert problems == [
         ("expression_error", "/output/0/z"),
         ("expression_error", "/output/1/y"),
         ("expression_error", "/steps/0/condition"),
@@ -137,7 +137,7 @@ def test_every_expression_of_a_value_that_cannot_be_compiled_is_told() -> None:
 
 
 def test_every_value_that_is_not_json_is_told_in_words() -> None:
-    step = {
+    step: dict[str, Any] = {
         **STEP,
         "inputs": {"b": float("nan"), "a": {1, 2}, "c": [10**5000], 7: 1},
         "timeout": float("inf"),
@@ -151,7 +151,7 @@ def test_every_value_that_is_not_json_is_told_in_words() -> None:
     report = validate({"id": "w", "steps": [step]})
     messages = {problem.pointer: problem.message for problem in report.problems}
     assert sorted(messages) == [
-        *(f"/steps/0/inputs/{place}" for place in ("a", "b", "c/0")),
+        *(f"/steps/0/inputs/{path}" for path in ("a", "b", "c/0")),
         "/steps/0/timeout",
     ]
     assert "of type set is not JSON" in messages["/steps/0/inputs/a"]

@@ -31,9 +31,9 @@ def seen(expression: str, a: dict[str, Any], outcome: str, output: Any = None) -
         run.fail("a")
     elif outcome == "complete":
         run.complete("a", output)
-    known = run.state.steps.get("b")
-    if known is not None and known.status == "scheduled":
-        return known.inputs["k"]
+    step = run.state.steps.get("b")
+    if step is not None and step.status == "scheduled":
+        return step.inputs["k"]
     assert run.state.error is not None
     return f"failed: {run.state.error['message'].partition(': ')[2]}"
 
@@ -157,14 +157,14 @@ def codes(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("n", "found"), [(2, []), (3, [("impossible_join", "/steps/2/join/n")])]
+    ("n", "problems"), [(2, []), (3, [("impossible_join", "/steps/2/join/n")])]
 )
-def test_a_join_of_more_than_there_are_is_refused(n: int, found: list[Any]) -> None:
+def test_a_join_of_more_than_there_are_is_refused(n: int, problems: list[Any]) -> None:
     joined = {"id": "c", "depends_on": ["a", "b"], "join": {"n": n}}
-    assert codes(steps({"id": "a"}, {"id": "b"}, joined)) == found
+    assert codes(steps({"id": "a"}, {"id": "b"}, joined)) == problems
     inner = [{"component": "c", **step} for step in ({"id": "a"}, {"id": "b"}, joined)]
     assert len(codes({"id": "w", "steps": [{"id": "box", "steps": inner}]})) == len(
-        found
+        problems
     )
 
 

@@ -10,7 +10,6 @@ import pytest
 from openagents_json import Registry, agent, asset, capability, tool
 from openagents_json.components.errors import InvalidDeclaration
 from openagents_json.models import WorkflowDocument
-from openagents_json.workflow.core.plan import RetryPolicy
 from openagents_json.workflow.language.validate import validate
 from tests.simulation import plan_of
 
@@ -119,8 +118,8 @@ def kind(**step: Any) -> dict[str, Any]:
 def test_a_key_below_a_step_is_an_error(
     document: dict[str, Any], pointer: str, meant: str
 ) -> None:
-    found = [p for p in validate(document).errors if p.code == "unknown_key"]
-    assert [(p.pointer, p.suggestion) for p in found if meant in p.suggestion] == [
+    problems = [p for p in validate(document).errors if p.code == "unknown_key"]
+    assert [(p.pointer, p.suggestion) for p in problems if meant in p.suggestion] == [
         (f"/steps/0/{pointer}", f"did you mean {meant!r}?")
     ]
 
@@ -165,8 +164,8 @@ def test_a_key_below_a_step_is_an_error(
 def test_a_key_below_the_document_is_an_error(
     more: dict[str, Any], pointer: str, meant: str
 ) -> None:
-    found = validate(doc(**more)).errors
-    assert [(p.code, p.pointer, p.suggestion) for p in found] == [
+    problems = validate(doc(**more)).errors
+    assert [(p.code, p.pointer, p.suggestion) for p in problems] == [
         ("unknown_key", pointer, f"did you mean {meant!r}?")
     ]
 
@@ -263,9 +262,9 @@ def test_options_of_decorators_are_looked_at(
 
 
 def test_what_is_ones_own_goes_under_metadata() -> None:
-    found = Registry()
+    components = Registry()
 
-    @found.agent(
+    @components.agent(
         "robot", metadata={"team": "a"}, config={"arms": 2}, shared=True, tags=["metal"]
     )
     class Robot:
@@ -276,7 +275,7 @@ def test_what_is_ones_own_goes_under_metadata() -> None:
         def wave(self) -> Any:
             return self.config
 
-    spec = found.find("robot.wave")
+    spec = components.find("robot.wave")
     assert spec is not None
     assert (spec.effect, spec.tags, spec.metadata["team"], spec.metadata["cost"]) == (
         "pure",
@@ -311,7 +310,7 @@ def test_both_words_for_retries_mean_the_same_and_old_documents_keep_their_name(
         for word in ("max_attempts", "max_retries")
     )
     assert old.steps["a"].retry == new.steps["a"].retry
-    assert (old.steps["a"].retry or RetryPolicy()).max_retries == 2
+    assert old.steps["a"].retry.max_retries == 2
     assert (
         old.hash == "33d9e958f67ae6d2f1a0ec0b8a6402c9659f9bd6cdfee683f05c18d340ddce4d"
     )  # as 0.2.0 stored it

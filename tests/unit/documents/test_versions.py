@@ -22,30 +22,30 @@ TABLE: dict[str, Any] = json.loads(
 
 
 def registry(versions: list[str], name: str = "c") -> Registry:
-    found = Registry()
+    components = Registry()
     for version in versions:
-        found.tool(name, version=version)(lambda: None)
-    return found
+        components.tool(name, version=version)(lambda: None)
+    return components
 
 
 def test_a_range_chooses_what_npm_chooses() -> None:
     differing = []
     registries = [registry(versions) for versions in TABLE["sets"]]
-    for wanted, results in TABLE["ranges"]:
-        assert is_range(wanted) == (results is not None), wanted
-        if not wanted:
+    for version_range, results in TABLE["ranges"]:
+        assert is_range(version_range) == (results is not None), version_range
+        if not version_range:
             continue  # no range: the highest release
-        for versions, known, expected in zip(
+        for versions, available, expected in zip(
             TABLE["sets"], registries, results or [None] * 5, strict=True
         ):
-            spec = known.find(f"c@{wanted}")
+            spec = available.find(f"c@{version_range}")
             got = [
-                highest(wanted, versions),
-                choose(wanted, versions),
+                highest(version_range, versions),
+                choose(version_range, versions),
                 spec.version if spec else None,
             ]
             if got != [expected] * 3:
-                differing.append((wanted, versions, expected, got))
+                differing.append((version_range, versions, expected, got))
     assert differing == []
     assert len(TABLE["ranges"]) > 500
 
@@ -69,7 +69,7 @@ def test_a_version_is_one_and_nothing_else(text: str, npm: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "code"),
+    ("version_range", "code"),
     [
         ("latest", "invalid_range"),
         (">=1.0.0,<2.0.0", "invalid_range"),
@@ -82,28 +82,35 @@ def test_a_version_is_one_and_nothing_else(text: str, npm: str | None) -> None:
         ("<2.0.0-rc.1 >=2", "version_incompatible"),
     ],
 )
-def test_what_is_no_range_is_said_to_be_that(wanted: str, code: str | None) -> None:
-    known = registry(["1.0.0", "1.5.0", "2.0.0-rc.1"])
-    problems = validate(steps({"id": "a", "component": f"c@{wanted}"}), known).problems
+def test_what_is_no_range_is_said_to_be_that(
+    version_range: str, code: str | None
+) -> None:
+    registered = registry(["1.0.0", "1.5.0", "2.0.0-rc.1"])
+    problems = validate(
+        steps({"id": "a", "component": f"c@{version_range}"}), registered
+    ).problems
     assert [problem.code for problem in problems] == ([] if code is None else [code])
     if code == "invalid_range":
-        assert (problems[0].found, "^1.4" in problems[0].suggestion) == (wanted, True)
+        assert (problems[0].found, "^1.4" in problems[0].suggestion) == (
+            version_range,
+            True,
+        )
 
 
 @pytest.mark.parametrize(
-    ("wanted", "code"),
+    ("version_range", "code"),
     [
         ("stable", "unknown_workflow"),
         ("=>1", "invalid_range"),
         ("9", "unknown_workflow"),
     ],
 )
-def test_ranges_of_workflows_too(wanted: str, code: str) -> None:
+def test_ranges_of_workflows_too(version_range: str, code: str) -> None:
     class Known(Registry):
         def find_workflow(self, reference: str) -> Any:
             return "there" if reference == "w2" else None
 
-    document = {"id": "w", "steps": [{"id": "a", "workflow": f"w2@{wanted}"}]}
+    document = {"id": "w", "steps": [{"id": "a", "workflow": f"w2@{version_range}"}]}
     assert [problem.code for problem in validate(document, Known()).problems] == [code]
 
 

@@ -37,6 +37,6 @@ def test_a_time_is_ago_or_iso_in_utc() -> None:
 
 @given(st.text(st.sampled_from("0123456789.-+:TZ mshdw٣"), max_size=30))
 def test_whatever_is_typed_is_a_time_or_none(text: str) -> None:
-    found = duration_ms(text)
-    assert found is None or 0 <= found < LONGEST_MS
+    duration = duration_ms(text)
+    assert duration is None or 0 <= duration < LONGEST_MS
     assert isinstance(time_ms(text, NOW), int | None)

@@ -104,10 +104,10 @@ def test_a_trace_has_a_span_for_the_run_and_one_for_each_attempt() -> None:
 
 def traced(events: list[Any], run: str = "0-r") -> list[dict[str, Any]]:
     history = [replace(item, stream=run) for item in recorded(events)]
-    found: list[dict[str, Any]] = spans(history)["resourceSpans"][0]["scopeSpans"][0][
+    traces: list[dict[str, Any]] = spans(history)["resourceSpans"][0]["scopeSpans"][0][
         "spans"
     ]
-    return found
+    return traces
 
 
 def test_the_link_of_a_child_leads_to_the_span_that_waits_for_it() -> None:
@@ -177,10 +177,10 @@ def test_only_what_completed_is_ok_and_only_what_failed_is_an_error(
             "w1",
         ),
     ]
-    found = traced(
+    statuses = traced(
         [
             *begun,
             *((kind, {"step": "a", "attempt": 1, **data}, "w1") for kind, data in ends),
         ]
     )
-    assert [span["status"]["code"] for span in found] == [run, attempt]
+    assert [span["status"]["code"] for span in statuses] == [run, attempt]

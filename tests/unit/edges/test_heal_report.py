@@ -75,24 +75,24 @@ verdicts = st.lists(st.sampled_from(VERDICTS), max_size=25)
 
 @given(verdicts, waves, st.one_of(counts, shares), st.data())
 def test_each_proven_run_is_healed_or_skipped_once_and_in_order(
-    found: list[str], parts: list[str], stop: str, data: st.DataObject
+    run_ids: list[str], parts: list[str], stop: str, data: st.DataObject
 ) -> None:
-    runs = [f"r{index}" for index in range(len(found))]
+    runs = [f"r{index}" for index in range(len(run_ids))]
     happened = [
         event(1, "HealStarted", {"waves": parts, "stop": stop}),
         event(2, "RunsSelected", {"runs": runs, "more": False}),
         *(
             event(3 + i, "RunBacktested", {"run": runs[i], "version": 9, "verdict": v})
-            for i, v in enumerate(found)
+            for i, v in enumerate(run_ids)
         ),
     ]
     report = hr.fold(hr.HealReport("heal-x"), happened)
     assert hr.next_of(report) == (hr.BACKTEST, ())
     told: list[str] = []
 
-    def say(kind: str, said: dict[str, Any]) -> None:
+    def say(kind: str, data: dict[str, Any]) -> None:
         nonlocal report
-        happened.append(event(report.version + 1, kind, said))
+        happened.append(event(report.version + 1, kind, data))
         report = hr.fold(
             report, [happened[0], happened[-1]]
         )  # what is known already changes nothing
@@ -118,12 +118,12 @@ def test_each_proven_run_is_healed_or_skipped_once_and_in_order(
                 )
             case hr.AWAIT:
                 failed = data.draw(st.integers(0, len(which)))
-                said = {
+                wave_counts = {
                     "completed": len(which) - failed,
                     "failed": failed,
                     "cancelled": 0,
                 }
-                say("WaveClosed", {"number": report.waves[-1].number, **said})
+                say("WaveClosed", {"number": report.waves[-1].number, **wave_counts})
             case hr.STOP:
                 assert report.ended["failed"] > 0
                 say("HealStopped", {"why": "failures"})

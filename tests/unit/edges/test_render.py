@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
 
 import pytest
 from rich.console import Console
 
-from cli.commands.run import progress
 from cli.histories import history_table, print_history
+from cli.live.progress import progress
 from cli.render import console, print_json, print_line, table
 from openagents_json.engine import HistoryEvent
 
@@ -56,19 +59,42 @@ def noted(version: int, step: str) -> HistoryEvent:
     )
 
 
+class Screen(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_columns_of_a_terminal_stand_where_they_stood_on_the_page_before(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
-    print_history([[], [noted(8, "a")], [], [noted(9, "b" * 100), noted(10, "c")]])
-    header, *rows = capfd.readouterr().out.splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.redirect_stdout(Screen()) as screen:
+        print_history([[], [noted(8, "a")], [], [noted(9, "b" * 100), noted(10, "c")]])
+    header, *rows = screen.getvalue().splitlines()
     assert (header.split()[0], [row.split()[0] for row in rows]) == (
         "#",
         ["8", "9", "10"],
     )
-    assert {row.index("cli:som…") for row in rows} == {header.index("by")}
+    assert {row.index("cli:somebody") for row in rows} == {header.index("by")}
     assert "bbb…" in rows[1]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_what_an_event_says_can_be_read_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with contextlib.redirect_stdout(Screen()) as screen:
+        print_history([[failed("the line is busy")]])
+    rows = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+    assert max(map(len, rows)) <= columns
+    [row] = [row for row in rows if "OSError: the line is busy" in row]
+    assert row.startswith("  {") == (columns == 80)
 
 
 def test_a_row_for_another_program_is_one_line_of_any_length(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from eventstore.event import Recorded
-from eventstore.redis.run_wire import UnreadEvents, due_reply, options_of
+from eventstore.redis.commits.options import options_of
+from eventstore.redis.run_wire import UnreadEvents, due_reply
 from eventstore.run_model import ClaimWish, Commit, Guard
 from openagents_json.work_index import (
     DueKey,
@@ -91,7 +92,7 @@ CHANGES: dict[str, Any] = {
     "hold": "1",
     "open": [["a", "q", 3, 1000, 20, 300, 4000, 2, 1, "c@1"]],
     "reopen": [["b", 10, 20, 30, "d"]],
-    "seat": [["e", "q", 1, 2, 3, 4, "Tq", 1, "f"]],
+    "seat": [["e", "q", 1, 2, 3, 4, "Tq", True, "f"]],
     "shut": ["g"],
     "park": ["h"],
     "unpark": ["i"],
@@ -138,7 +139,7 @@ CLAIM = ClaimWish("w", 30, 2, "q", lambda component: component != "c@1")
                 "mode": "cas",
                 "v": 4,
                 "lc": "b",
-                "guard": ["a", "7", 1],
+                "guard": ["a", "7", True],
                 "wipe": ["key", "snap"],
             },
         ),
@@ -157,7 +158,7 @@ CLAIM = ClaimWish("w", 30, 2, "q", lambda component: component != "c@1")
                 "mode": "fact",
                 "v": 4,
                 "lc": "b",
-                "facts": [["a", "7", 1], ["b", "8", 0]],
+                "facts": [["a", "7", True], ["b", "8", False]],
                 "nf": 2,
             },
         ),
@@ -178,17 +179,15 @@ CLAIM = ClaimWish("w", 30, 2, "q", lambda component: component != "c@1")
                 "mode": "fact",
                 "v": 4,
                 "lc": "b",
-                "facts": [],
-                "nf": 0,
                 "whole": True,
-                "f": "9",
+                "f": 9,
                 **CHANGES,
             }
             | {"claim": ["w", 30, 2, "q", ["c@1"]]},
         ),
         (
             Commit("0-r", "adopt", "c", (), 4, "b", last_fence=0, back=True),
-            {"mode": "adopt", "v": 4, "lc": "b", "f": "0", "back": "1"},
+            {"mode": "adopt", "v": 4, "lc": "b", "f": 0, "back": True},
         ),
     ],
     ids=["new", "begins", "cas", "guarded", "facts", "whole", "adopt"],
@@ -208,7 +207,7 @@ def test_events_that_come_with_a_claim_are_read_once_and_only_when_somebody_look
         reads.append(run)
         return tuple(entries)
 
-    events = UnreadEvents(read, "0-a", ["first", "second"])
+    events: Any = UnreadEvents(read, "0-a", ["first", "second"])
     assert not reads
     assert list(events) == ["first", "second"]
     assert len(events) == 2

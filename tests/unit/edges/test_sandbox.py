@@ -74,13 +74,16 @@ def listening() -> Iterator[socket.socket]:
 def test_components_run_in_one_process_and_may_print_and_use_its_folder(
     call: Call,
 ) -> None:
-    found = [
+    results = [
         call("fine", x={"n": number, "text": "line\nline ä"}) for number in range(2)
     ]
-    assert [(answer.refused, answer.error) for answer in found] == [("", None)] * 2
-    assert found[0].output == {**found[1].output, "x": {"n": 0, "text": "line\nline ä"}}
-    assert (found[0].output["key"], found[0].output["attempt"]) == ("0-run/step", 2)
-    assert found[0].output["pid"] != os.getpid()
+    assert [(answer.refused, answer.error) for answer in results] == [("", None)] * 2
+    assert results[0].output == {
+        **results[1].output,
+        "x": {"n": 0, "text": "line\nline ä"},
+    }
+    assert (results[0].output["key"], results[0].output["attempt"]) == ("0-run/step", 2)
+    assert results[0].output["pid"] != os.getpid()
     assert call("awaits", x=1).output == 2
 
 
@@ -266,10 +269,10 @@ def test_where_there_are_too_many_files_to_look_at_it_is_said_that_secrets_can_b
 ) -> None:
     for name in ("a", "b", ".env"):
         (tmp_path / name).touch()
-    found, complete = secret_files(
+    files, complete = secret_files(
         tmp_path, [str(tmp_path / "a"), str(tmp_path / "gone")]
     )
-    assert (found, complete) == ([tmp_path / "a", tmp_path / ".env"], True)
+    assert (files, complete) == ([tmp_path / "a", tmp_path / ".env"], True)
     assert not secret_files(tmp_path, (), most=2)[1]
     assert confine(Has(), SandboxPolicy(tmp_path, complete=False)).leaves == (
         "reading secrets",
@@ -414,12 +417,12 @@ def test_components_that_cannot_be_loaded_are_refused_with_the_reason(
         "import socket\nsocket.create_connection(('127.0.0.1', 9))\n"
     )
     (tmp_path / "gone.py").write_text("import os\nos._exit(4)\n")
-    said = []
+    reasons = []
     for name in ("broken.py", "tempted.py", "gone.py"):
         with Sandbox(
             [name], sandbox_environment(dict(os.environ)), tmp_path
         ) as sandbox:
-            said.append(caller(sandbox)("any").refused)
-    assert "ValueError: not today" in said[0]
-    assert "cannot be loaded: socket." in said[1]
-    assert "end the process when they are loaded" in said[2]
+            reasons.append(caller(sandbox)("any").refused)
+    assert "ValueError: not today" in reasons[0]
+    assert "cannot be loaded: socket." in reasons[1]
+    assert "end the process when they are loaded" in reasons[2]

@@ -153,9 +153,9 @@ def test_a_step_that_an_older_version_left_open_gets_its_secrets() -> None:
             }
         )
     )
-    known = old(plan, x="{{secrets.USER}}")
-    places = places_before(plan.steps["a"].secrets, known.inputs)
-    assert put_in(known.inputs, places, VALUES.get)[0] == {
+    scheduled = old(plan, x="{{secrets.USER}}")
+    positions = places_before(plan.steps["a"].secrets, scheduled.inputs)
+    assert put_in(scheduled.inputs, positions, VALUES.get)[0] == {
         "k": ["{{secrets.USER}} abcd1234", "bob"],
         "d": "{{secrets.USER}}",
     }
@@ -169,11 +169,11 @@ def test_a_history_of_an_older_version_is_still_what_its_document_leads_to() -> 
     assert isinstance(scheduled, ev.StepScheduled)
     assert first_difference(plan, [started, scheduled]) is None
     assert first_difference(plan, [started, replace(scheduled, secrets=None)]) is None
-    moved = first_difference(
+    difference = first_difference(
         plan, [started, replace(scheduled, secrets=[[["k"], 0, "USER"]])]
     )
-    assert moved is not None
-    assert "other secrets" in moved.reason
+    assert difference is not None
+    assert "other secrets" in difference.reason
 
 
 def test_a_secret_that_is_not_there_is_named() -> None:

@@ -29,7 +29,8 @@ def check_level(durability: str) -> None:
     """
     if durability not in LEVELS:
         raise InvalidRequest(
-            f"there is no durability {durability!r}; it must be one of {', '.join(LEVELS)}"
+            f"there is no durability {durability!r}",
+            remedy=f"it must be one of {', '.join(LEVELS)}",
         )
 
 

@@ -26,7 +26,10 @@ def check_node(
     if node.is_primary and info.get("role", "master") != "master":
         findings.append(
             Finding(
-                "error", "replica", "the server is a replica", "connect to the primary"
+                level="error",
+                code="replica",
+                what="the server is a replica",
+                remedy="connect to the primary",
             )
         )
     policy = info.get("maxmemory_policy", "noeviction")
@@ -34,7 +37,10 @@ def check_node(
         remedy = "set maxmemory-policy noeviction: an evicted key is a lost run"
         findings.append(
             Finding(
-                "error", "eviction", f"the server may evict keys ({policy})", remedy
+                level="error",
+                code="eviction",
+                what=f"the server may evict keys ({policy})",
+                remedy=remedy,
             )
         )
     findings += _check_durability(node, info, durability)
@@ -50,10 +56,10 @@ def check_clock(skew: int) -> list[Finding]:
     remedy = "synchronise the clocks; timers follow the server's"
     return [
         Finding(
-            "warning",
-            "clock",
-            f"the server's clock is {skew} ms ahead of this one",
-            remedy,
+            level="warning",
+            code="clock",
+            what=f"the server's clock is {skew} ms ahead of this one",
+            remedy=remedy,
         )
     ]
 
@@ -65,10 +71,10 @@ def _check_version(info: Mapping[str, str]) -> list[Finding]:
         return []
     return [
         Finding(
-            "error",
-            "version",
-            f"the server is version {version}",
-            "use Redis 7.0 or newer, or Valkey",
+            level="error",
+            code="version",
+            what=f"the server is version {version}",
+            remedy="use Redis 7.0 or newer, or Valkey",
         )
     ]
 
@@ -82,10 +88,10 @@ def _check_durability(
         remedy = "set appendonly yes, or ask for durability memory"
         return [
             Finding(
-                "error",
-                "no_aof",
-                f"durability {durability} was asked for and the server has no AOF",
-                remedy,
+                level="error",
+                code="no_aof",
+                what=f"durability {durability} was asked for and the server has no AOF",
+                remedy=remedy,
             )
         ]
     fsync = setting(node, "appendfsync")
@@ -94,10 +100,10 @@ def _check_durability(
         remedy = f"set appendfsync {enough}, or ask for a weaker durability"
         return [
             Finding(
-                "error",
-                "weak_fsync",
-                f"durability {durability} was asked for, appendfsync is {fsync}",
-                remedy,
+                level="error",
+                code="weak_fsync",
+                what=f"durability {durability} was asked for, appendfsync is {fsync}",
+                remedy=remedy,
             )
         ]
     return []
@@ -132,15 +138,15 @@ def check_replicas(
 
 def _least_replicas(node: Node, info: Mapping[str, str]) -> int | None:
     """Return how many replicas a server insists on; None when it does, and does not say on how many."""
-    least, lag = (
-        setting(node, "min-replicas-to-write"),
-        setting(node, "min-replicas-max-lag"),
-    )
+    least = setting(node, "min-replicas-to-write")
+    lag = setting(node, "min-replicas-max-lag")
     if (
         least is None or lag is None
     ):  # where settings cannot be read, this tells that both are set
         return None if "min_slaves_good_slaves" in info else 0
-    return int(least) if int(lag) > 0 else 0
+    if int(lag) > 0:
+        return int(least)
+    return 0
 
 
 def _check_health(info: Mapping[str, str]) -> list[Finding]:
@@ -153,10 +159,10 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
         remedy = "free disk space, then BGREWRITEAOF"
         findings.append(
             Finding(
-                "warning",
-                "rewrite_failed",
-                "the server could not write its AOF anew",
-                remedy,
+                level="warning",
+                code="rewrite_failed",
+                what="the server could not write its AOF anew",
+                remedy=remedy,
             )
         )
     findings += _check_memory(info)
@@ -164,20 +170,20 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
         remedy = "look at its disk and log; it may refuse writes (stop-writes-on-bgsave-error)"
         findings.append(
             Finding(
-                "warning",
-                "bgsave_failed",
-                "the server could not write its last snapshot",
-                remedy,
+                level="warning",
+                code="bgsave_failed",
+                what="the server could not write its last snapshot",
+                remedy=remedy,
             )
         )
     if int(info.get("evicted_keys", "0") or 0) > 0:
-        remedy = "check with `openagents doctor` what is missing; restore from a backup"
+        remedy = "check the store for what is missing; restore from a backup"
         findings.append(
             Finding(
-                "warning",
-                "evicted",
-                f"the server has evicted {info['evicted_keys']} keys",
-                remedy,
+                level="warning",
+                code="evicted",
+                what=f"the server has evicted {info['evicted_keys']} keys",
+                remedy=remedy,
             )
         )
     return findings
@@ -185,10 +191,8 @@ def _check_health(info: Mapping[str, str]) -> list[Finding]:
 
 def _check_memory(info: Mapping[str, str]) -> list[Finding]:
     """Warn before a server is full; one that is full can be read and freed, so that is no error."""
-    used, limit = (
-        int(info.get("used_memory", "0") or 0),
-        int(info.get("maxmemory", "0") or 0),
-    )
+    used = int(info.get("used_memory", "0") or 0)
+    limit = int(info.get("maxmemory", "0") or 0)
     if not limit or used < NEARLY_FULL * limit:
         return []
     what = f"the server uses {used / 2**20:.1f} MB of its maxmemory, {limit / 2**20:.1f} MB; "
@@ -197,14 +201,20 @@ def _check_memory(info: Mapping[str, str]) -> list[Finding]:
     )
     return [
         Finding(
-            "warning", "memory", what, "raise maxmemory, or archive and delete old runs"
+            level="warning",
+            code="memory",
+            what=what,
+            remedy="raise maxmemory, or archive and delete old runs",
         )
     ]
 
 
 def _check_disk(node: Node, info: Mapping[str, str], where: str) -> list[Finding]:
     """Warn when there is too little room for an AOF that is written anew; only a disk of this machine can be seen."""
-    if info.get("aof_enabled", "0") != "1" or not is_here(place_of(node, where)):
+    has_no_log_here = info.get("aof_enabled", "0") != "1" or not is_here(
+        place_of(node, where)
+    )
+    if has_no_log_here:
         return []
     try:
         free = shutil.disk_usage(setting(node, "dir") or "").free
@@ -217,6 +227,9 @@ def _check_disk(node: Node, info: Mapping[str, str], where: str) -> list[Finding
     what = f"{room}, and it needs {needed / 2**20:.0f} MB to write its AOF anew"
     return [
         Finding(
-            "warning", "disk", what, "free disk space, or archive and delete old runs"
+            level="warning",
+            code="disk",
+            what=what,
+            remedy="free disk space, or archive and delete old runs",
         )
     ]

@@ -20,6 +20,7 @@ from eventstore.redis.driver.fitness.server_facts import answers_of, server_ms
 from eventstore.redis.driver.replication import REPLICATED, Quorum, Replicas
 from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.redis.driver.scripts import PlainCall, Scripts
+from eventstore.redis.stored_texts import pairs_of
 
 TOLERATED: Final = frozenset({"aof_failed", "away"})
 """Errors with which a server refuses to write by itself; what it has, or the rest of a cluster has, can be read."""
@@ -67,10 +68,10 @@ def check(
     if record.get("layout") != LAYOUT:
         findings.append(
             Finding(
-                "error",
-                "layout",
-                f"the store has layout {record.get('layout')}, not {LAYOUT}",
-                _LAYOUT,
+                level="error",
+                code="layout",
+                what=f"the store has layout {record.get('layout')}, not {LAYOUT}",
+                remedy=_LAYOUT,
             )
         )
     return findings
@@ -94,16 +95,20 @@ def check_server(
         )
         return [
             Finding(
-                "error",
-                "replicas",
-                "durability replicated is not there on Redis Cluster",
-                remedy,
+                level="error",
+                code="replicas",
+                what="durability replicated is not there on Redis Cluster",
+                remedy=remedy,
             )
         ]
     for node, info in answers_of(connection.nodes()):
         if info is None:
             remedy = "start it again, or have a replica take its place; meanwhile its runs stand still"
-            own = [Finding("error", "away", "it does not answer", remedy)]
+            own = [
+                Finding(
+                    level="error", code="away", what="it does not answer", remedy=remedy
+                )
+            ]
         else:
             own = check_node(node, info, durability, connection.where)
             if durability == REPLICATED:
@@ -124,12 +129,7 @@ def _of(node: Node, finding: Finding) -> Finding:
 
 def _record(connection: Connection, keyspace: Keyspace) -> dict[str, str]:
     reply = connection.command(b"HGETALL", keyspace.store())
-    pairs = (
-        reply.items()
-        if isinstance(reply, dict)
-        else zip(reply[::2], reply[1::2], strict=True)
-    )
-    return {key.decode(): value.decode() for key, value in pairs}
+    return {key.decode(): value.decode() for key, value in pairs_of(reply)}
 
 
 def _adopt(

@@ -20,6 +20,7 @@ from eventstore.redis.driver.connection import Connection, Node
 from eventstore.redis.driver.fitness.restart import writes_well
 from eventstore.redis.driver.fitness.server_facts import is_here, place_of
 from eventstore.redis.driver.server_info import info_of
+from eventstore.redis.stored_texts import pairs_of
 
 _PAUSE_S: Final = 0.05
 
@@ -47,7 +48,8 @@ def rewrite_logs(
     connection: Connection, wait_ms: float, steady_ms: Callable[[], float]
 ) -> LogsRewritten:
     """Have all servers write their append-only files anew, and wait for it, at most so long; always asks once."""
-    pause, ends = threading.Event(), steady_ms() + wait_ms
+    pause = threading.Event()
+    ends = steady_ms() + wait_ms
     try:
         nodes = connection.nodes()
         written = {
@@ -70,11 +72,9 @@ def rewrite_logs(
         )
         waiting = [one for one in waiting if one.state is LogState.PENDING]
         if not waiting:
-            return (
-                LogsRewritten(LogState.REFUSED, refused)
-                if refused
-                else LogsRewritten(LogState.DONE)
-            )
+            if refused:
+                return LogsRewritten(LogState.REFUSED, refused)
+            return LogsRewritten(LogState.DONE)
         if steady_ms() >= ends:
             return LogsRewritten(LogState.PENDING, waiting[0].why)
         pause.wait(_PAUSE_S)
@@ -115,22 +115,28 @@ class _Rewrite:
         if (
             info.get("run_id", "") != self.run_id
         ):  # seen first, or started again: then it has read its old files
-            self.run_id, self.begun = info.get("run_id", ""), begun
-        if (
+            self.run_id = info.get("run_id", "")
+            self.begun = begun
+        is_under_way = (
             info.get("aof_rewrite_in_progress") == "1"
             or info.get("aof_rewrite_scheduled") == "1"
-        ):
+        )
+        if is_under_way:
             return (
                 LogState.PENDING,
                 "a server is still writing its append-only file anew",
             )
-        if begun > self.begun and info.get("aof_last_bgrewrite_status") == "ok":
+        has_succeeded = (
+            begun > self.begun and info.get("aof_last_bgrewrite_status") == "ok"
+        )
+        if has_succeeded:
             old = set(self._old_files()) if self.here else set()
-            return (
-                (LogState.PENDING, f"old files are still there: {', '.join(old)}")
-                if old
-                else (LogState.DONE, "")
-            )
+            if old:
+                return (
+                    LogState.PENDING,
+                    f"old files are still there: {', '.join(old)}",
+                )
+            return (LogState.DONE, "")
         if not writes_well(info):  # one that is asked on a full disk may lose its log
             return (
                 LogState.PENDING,
@@ -147,11 +153,12 @@ class _Rewrite:
         try:
             self.node.ask(b"BGREWRITEAOF")
         except EventStoreError as error:
-            if (
+            will_rewrite = (
                 "in progress" in str(error)
                 or "scheduled" in str(error)
                 or isinstance(error, StoreUnavailable)
-            ):
+            )
+            if will_rewrite:
                 return (
                     LogState.PENDING,
                     "a server is still writing its append-only file anew",
@@ -202,11 +209,10 @@ def _written(primary: Node) -> int:
 
 
 def _pairs(raw: Any) -> dict[str, str]:
-    pairs = (
-        raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
-    )
-    return {_text(name): _text(value) for name, value in pairs}
+    return {_text(name): _text(value) for name, value in pairs_of(raw)}
 
 
 def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    if isinstance(raw, bytes):
+        return raw.decode("utf-8", "replace")
+    return str(raw)

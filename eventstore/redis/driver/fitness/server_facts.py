@@ -10,6 +10,7 @@ from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.driver.connection import Connection, Node
 from eventstore.redis.driver.fitness.findings import level_of_fsync
 from eventstore.redis.driver.server_info import info_of
+from eventstore.redis.stored_texts import pairs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +86,16 @@ def setting(node: Node, name: str) -> str | None:
         reply = node.ask(b"CONFIG", b"GET", name)
     except EventStoreError:
         return None
-    flat = (
-        list(reply)
-        if isinstance(reply, list)
-        else [x for pair in dict(reply).items() for x in pair]
-    )
-    return flat[1].decode() if len(flat) > 1 else None
+    for _, value in pairs_of(reply):
+        return str(value.decode())
+    return None
 
 
 def place_of(node: Node, where: str) -> str:
     """Return the URL of a server, of which `where` is the store's."""
-    return f"redis://{node.name}" if node.name else where
+    if node.name:
+        return f"redis://{node.name}"
+    return where
 
 
 def is_here(where: str) -> bool:

@@ -18,30 +18,25 @@ def redact(turn: DecisionBuilder, command: cmd.RedactRun) -> None:
         what = f"the run is {state.status}: its steps still need what would be erased; cancel it, or wait for its end"
         raise cmd.Rejected("open", what, state.status)
     if state.held:
-        raise cmd.Rejected(
-            "held",
-            "the run is held: release it before anything of it is erased",
-            state.status,
-        )
-    fields = (
-        command.how,
-        command.erased,
-        command.failures,
-        command.labels,
-        command.reason,
-        command.metadata,
+        what = "the run is held: release it before anything of it is erased"
+        raise cmd.Rejected("held", what, state.status)
+    redacted = ev.RunRedacted(
+        how=command.how,
+        erased=command.erased,
+        failures=command.failures,
+        labels=command.labels,
+        reason=command.reason,
+        metadata=command.metadata,
     )
-    turn.emit(ev.RunRedacted(*fields))
+    turn.emit(redacted)
 
 
 def hold(turn: DecisionBuilder, command: cmd.HoldRun) -> None:
     """Hold the run or release it; what is so already stays so."""
-    if turn.state.held != command.on:
-        turn.emit(
-            ev.RunHeld(command.reason)
-            if command.on
-            else ev.RunHoldReleased(command.reason)
-        )
+    if turn.state.held == command.on:
+        return
+    change = ev.RunHeld if command.on else ev.RunHoldReleased
+    turn.emit(change(command.reason))
 
 
 def refuse_erased(state: st.RunState) -> None:
@@ -60,18 +55,19 @@ def refuse_closed(state: st.RunState, what: str) -> None:
     Raises Rejected.
     """
     if state.closed:
-        raise cmd.Rejected(
-            "closed",
-            f"the run is {state.status}: there is nothing to {what}",
-            state.status,
-        )
+        message = f"the run is {state.status}: there is nothing to {what}"
+        raise cmd.Rejected("closed", message, state.status)
 
 
 def note_ignored(turn: DecisionBuilder, command: cmd.NoteIgnored) -> None:
     """Keep on record that a late outcome was refused, as long as the run is open."""
-    if not turn.state.closed and command.step in turn.state.steps:
-        turn.emit(
-            ev.StepOutcomeIgnored(
-                command.step, command.attempt, command.worker, command.outcome
-            )
-        )
+    if turn.state.closed or command.step not in turn.state.steps:
+        return
+    ignored = ev.StepOutcomeIgnored(
+        step=command.step,
+        attempt=command.attempt,
+        worker=command.worker,
+        outcome=command.outcome,
+        usage=command.usage,
+    )
+    turn.emit(ignored)

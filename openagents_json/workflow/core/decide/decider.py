@@ -23,7 +23,7 @@ from openagents_json.workflow.core.decide.decision import (
     ChildId,
     DecisionBuilder,
 )
-from openagents_json.workflow.core.decide.length_limit import (
+from openagents_json.workflow.core.decide.limits.length_limit import (
     end_at_limit,
     refuse_beyond,
 )
@@ -85,14 +85,15 @@ def decision(
         lifecycle.catch_up_first(turn)
         decider = BEHIND_THE_REST[type(command)]
     decider(turn, command)
-    if version + len(turn.events) >= bounds.events and not turn.state.closed:
+    is_too_long = version + len(turn.events) >= bounds.events and not turn.state.closed
+    if is_too_long:
         end_at_limit(turn, version)
     return Decision(
-        tuple(turn.events),
-        turn.state,
-        turn.facts,
-        turn.open_after_facts,
-        turn.unfinished,
+        events=tuple(turn.events),
+        state=turn.state,
+        facts=turn.facts,
+        open_after_facts=turn.open_after_facts,
+        unfinished=turn.unfinished,
     )
 
 

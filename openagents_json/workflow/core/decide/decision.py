@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
@@ -20,6 +21,7 @@ from openagents_json.workflow.core.paths import COMPENSATE, frames_of, static, w
 from openagents_json.workflow.core.plan import ErrorHandler, Plan, StepPlan
 from openagents_json.workflow.core.retry import asked_delay, next_delay
 from openagents_json.workflow.core.template_view import RunView
+from openagents_json.workflow.core.usage import ByModel
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.expressions.budget import TOGETHER, Together
 from openagents_json.workflow.types import Json
@@ -114,10 +116,16 @@ def order_key(plan: Plan, path: str) -> tuple[tuple[int, tuple[int, ...]], ...]:
         return ((plan.positions.get(path, -1), ()),)
     positions = []
     for frame in frames_of(path)[1:]:
-        tail = frame.rpartition(".")[2].removesuffix(COMPENSATE)
-        indexes = tuple(int(x) for x in tail.replace("]", "").split("[")[1:])
-        positions.append((plan.positions.get(static(frame), -1), indexes))
+        position = plan.positions.get(static(frame), -1)
+        positions.append((position, _indexes_of(frame)))
     return tuple(positions)
+
+
+def _indexes_of(frame: str) -> tuple[int, ...]:
+    """Return the indexes at the end of a path: those of `a[1].b[2][3]` are 2 and 3."""
+    _, _, tail = frame.removesuffix(COMPENSATE).rpartition(".")
+    _, *indexes = tail.replace("]", "").split("[")
+    return tuple(map(int, indexes))
 
 
 def complete(
@@ -126,18 +134,19 @@ def complete(
     attempt: int,
     output: Json,
     facts: Mapping[str, Json] | None = None,
+    usage: ByModel | None = None,
 ) -> None:
     """Record a returned attempt with its named outputs, `facts` among them; a wrong output template fails the step."""
     plan = turn.plan.of(step)
     try:
         outputs, sets = _named_outputs(turn, plan, step, output)
     except ExpressionFailed as error:
-        fail(turn, step, attempt, expression_error(error))
+        fail(turn, step, attempt, expression_error(error), usage=usage)
         return
     if facts:
         outputs = {**facts, **(outputs or {})}
     kept = None if turn.state.steps[step].kind == st.FOREACH else output
-    turn.emit(ev.StepCompleted(step, attempt, kept, outputs, sets or None))
+    turn.emit(ev.StepCompleted(step, attempt, kept, outputs, sets or None, usage))
 
 
 def _named_outputs(
@@ -157,9 +166,9 @@ def expression_error(error: ExpressionFailed) -> dict[str, Json]:
         "expression": error.expression,
         "pointer": error.pointer,
     }
-    return described | (
-        {"limit": DECISION_LIMIT} if error.reason.startswith(TOGETHER) else {}
-    )
+    if error.reason.startswith(TOGETHER):
+        described["limit"] = DECISION_LIMIT
+    return described
 
 
 def terminal(error_type: str, message: str, **facts: Json) -> dict[str, Json]:
@@ -180,87 +189,100 @@ def fail(
     error: Mapping[str, Json],
     timed_out: str = "",
     reason: str = "",
+    usage: ByModel | None = None,
 ) -> None:
     """Record a failed attempt, with the wait before the next one or the way the document handles the last.
 
     `reason` is why it is the last, whatever the retry policy says.
     """
     plan = turn.plan.of(step)
-    retry_ms = (
-        None
-        if reason or timed_out in UNRETRIED_LIMITS
-        else _retry_ms(turn, plan, step, error)
-    )
-    if (
-        retry_ms is not None
-        and plan.kind == "workflow"
-        and turn.state.children >= turn.bounds.children
-    ):
-        error = {
-            **error,
-            "message": f"{error.get('message')}; it is not tried again: {child_limit(turn.bounds)}",
-        }
+    retry_ms = None
+    if not reason and timed_out not in UNRETRIED_LIMITS:
+        retry_ms = _retry_ms(turn, plan, step, error)
+    if retry_ms is not None and _has_no_child_left(turn, plan):
+        error = _without_child(turn, error)
         retry_ms = None
-    at_ms = turn.now_ms + (retry_ms or 0) if turn.now_ms else 0
-    if retry_ms is not None and too_late(plan, turn.state.steps[step], at_ms):
-        retry_ms, reason = None, MAX_ELAPSED
-    then, goto, output = (
-        ("fail", None, None)
-        if retry_ms is not None
-        else _handled(turn, plan, step, error)
-    )
+    if retry_ms is not None and _ends_too_late(turn, plan, step, retry_ms):
+        reason = MAX_ELAPSED
+        retry_ms = None
+    handling = _UNHANDLED
+    if retry_ms is None:
+        handling = _handled(turn, plan, step, error)
+    then, goto, output = handling
+    outcome = (error, retry_ms, then, goto, output, reason, usage)
     if timed_out:
-        turn.emit(
-            ev.StepTimedOut(
-                step, attempt, timed_out, error, retry_ms, then, goto, output, reason
-            )
-        )
+        turn.emit(ev.StepTimedOut(step, attempt, timed_out, *outcome))
     else:
-        turn.emit(
-            ev.StepFailed(step, attempt, error, retry_ms, then, goto, output, reason)
-        )
+        turn.emit(ev.StepFailed(step, attempt, *outcome))
+
+
+def _has_no_child_left(turn: DecisionBuilder, plan: StepPlan) -> bool:
+    """Tell whether a step would need one more child run than the run may have."""
+    return plan.kind == "workflow" and turn.state.children >= turn.bounds.children
+
+
+def _without_child(turn: DecisionBuilder, error: Mapping[str, Json]) -> dict[str, Json]:
+    """Return an error that says why it is the last one of a step that needs child runs."""
+    limit = child_limit(turn.bounds)
+    message = f"{error.get('message')}; it is not tried again: {limit}"
+    return {**error, "message": message}
+
+
+def _ends_too_late(
+    turn: DecisionBuilder, plan: StepPlan, step: str, retry_ms: int
+) -> bool:
+    """Tell whether the wait before the next attempt ends too late for it."""
+    at_ms = turn.now_ms + retry_ms if turn.now_ms else 0
+    return too_late(plan, turn.state.steps[step], at_ms)
 
 
 def _retry_ms(
     turn: DecisionBuilder, plan: StepPlan, step: str, error: Mapping[str, Json]
 ) -> int | None:
+    """Return the wait before the next attempt, None when there is none."""
     state = turn.state.steps[step]
-    if (
-        error.get("retryable") is False
-        or plan.effect in NO_RETRY_EFFECTS
-        or state.kind not in RETRIED_KINDS
-    ):
+    may_be_repeated = plan.effect not in NO_RETRY_EFFECTS
+    if error.get("retryable") is False or not may_be_repeated:
         return None
-    delay = next_delay(
-        plan.retry,
-        state.failures + 1,
-        str(error.get("type")),
-        f"{turn.state.run}/{step}",
-    )
+    if state.kind not in RETRIED_KINDS:
+        return None
+    failures = state.failures + 1
+    seed = f"{turn.state.run}/{step}"
+    delay = next_delay(plan.retry, failures, str(error.get("type")), seed)
     if delay is None:
         return None
     return asked_delay(plan.retry, delay, error.get("retry_after_ms"))
 
 
+class _Handling(NamedTuple):
+    """The way in which the document handles the last failure of a step."""
+
+    then: str = "fail"
+    goto: str | None = None
+    output: Json = None
+
+
+_UNHANDLED: Final = _Handling()
+
+
 def _handled(
     turn: DecisionBuilder, plan: StepPlan, step: str, error: Mapping[str, Json]
-) -> tuple[str, str | None, Json]:
+) -> _Handling:
     handler = _handler_for(plan, str(error.get("type")))
     if handler is None or handler.then == "fail":
-        return "fail", None, None
+        return _UNHANDLED
     try:
-        return (
-            handler.then,
-            handler.goto,
-            error_output(handler, turn.view.at(step), error),
-        )
+        output = error_output(handler, turn.view.at(step), error)
     except ExpressionFailed:
-        return "fail", None, None
+        return _UNHANDLED
+    return _Handling(handler.then, handler.goto, output)
 
 
 def _handler_for(plan: StepPlan, error_type: str) -> ErrorHandler | None:
+    """Return the first handler that takes an error."""
+    fitting = {error_type, "*"}
     for handler in plan.on_error:
-        if not handler.errors or error_type in handler.errors or "*" in handler.errors:
+        if not handler.errors or not fitting.isdisjoint(handler.errors):
             return handler
     return None
 

@@ -15,6 +15,9 @@ MAX_ELAPSED: Final = "max_elapsed"
 """Why a step is not tried again though it has retries left: too much time has passed since its first attempt began."""
 
 
+_FAILURES: Final = frozenset({cmd.Failed, cmd.Expired})
+
+
 def too_late(plan: StepPlan, step: StepState, at_ms: int) -> bool:
     """Tell whether an attempt at a time, by the store's clock, would begin too late.
 
@@ -40,7 +43,7 @@ def needs_time(plan: Plan, command: cmd.Command) -> bool:
     """Tell whether what follows from a command depends on the time: after failures under `max_elapsed_seconds`."""
     match command:
         case cmd.RecordOutcomes(outcomes):
-            failures = [x for x in outcomes if isinstance(x, cmd.Failed | cmd.Expired)]
+            failures = [x for x in outcomes if type(x) in _FAILURES]
             return any(_is_limited(plan, failure.step) for failure in failures)
         case cmd.LoseLease(step) | cmd.TimeOutStep(step) | cmd.CloseChild(step):
             return _is_limited(plan, step)

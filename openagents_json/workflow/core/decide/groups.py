@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import (
@@ -16,9 +18,10 @@ from openagents_json.workflow.core.decide.decision import (
 )
 from openagents_json.workflow.core.decide.step_start import begin_instance
 from openagents_json.workflow.core.evaluate import block_output, holds, step_condition
-from openagents_json.workflow.core.paths import inside, item
-from openagents_json.workflow.core.plan import Foreach, Loop
+from openagents_json.workflow.core.paths import all_inside, item
+from openagents_json.workflow.core.plan import Foreach, Loop, StepPlan
 from openagents_json.workflow.errors import ExpressionFailed
+from openagents_json.workflow.types import Json
 
 WINDOW = 1000
 BLOCK_WINDOW = 100
@@ -38,48 +41,45 @@ def check_group(turn: DecisionBuilder, path: str) -> None:
 
 def has_failed(turn: DecisionBuilder, path: str) -> bool:
     """Tell whether so much of a foreach or a loop has failed that it fails itself."""
-    plan, group = turn.plan.of(path), turn.state.steps[path].group
+    plan = turn.plan.of(path)
+    group = turn.state.steps[path].group
     if group is None:
         return False
     if plan.foreach is not None:
         return group.failed > _tolerated(plan.foreach, group.total)
-    last = turn.state.steps.get(item(path, group.opened - 1))
-    return last is not None and last.status == st.FAILED
+    last = turn.state.steps.get(item(path, group.opened - 1), st.NO_STEP)
+    return last.status == st.FAILED
 
 
 def failed_at(turn: DecisionBuilder, path: str) -> int:
     """Return the place among all outcomes of that one with which a foreach or a loop failed."""
-    plan, step = turn.plan.of(path), turn.state.steps[path]
-    count, spare = (step.group.opened, step.group.total) if step.group else (0, 0)
-    items = (
-        instance
-        for i in range(count)
-        if (instance := turn.state.steps.get(item(path, i))) is not None
-    )
-    failures = sorted(
-        instance.sequence for instance in items if instance.failed_for_good
-    )
-    tolerated = _tolerated(plan.foreach, spare) if plan.foreach is not None else 0
-    return failures[tolerated] if tolerated < len(failures) else step.sequence
+    steps = turn.state.steps
+    foreach = turn.plan.of(path).foreach
+    step = steps[path]
+    names = [item(path, index) for index in range(step.opened)]
+    items = [steps[name] for name in names if name in steps]
+    failures = sorted([inner.sequence for inner in items if inner.failed_for_good])
+    tolerated = 0
+    if foreach is not None and step.group is not None:
+        tolerated = _tolerated(foreach, step.group.total)
+    if tolerated < len(failures):
+        return failures[tolerated]
+    return step.sequence
 
 
 def close_block(turn: DecisionBuilder, path: str) -> None:
     """Complete a block when each of its steps is resolved."""
-    plan, steps = turn.plan.of(path), turn.state.steps
-    for name in plan.block.order if plan.block else ():
-        inner = steps.get(inside(path, name))
-        if (
-            inner is None
-            or inner.status in st.OPEN_STEP
-            or inner.sequence in turn.hidden
-        ):
+    plan = turn.plan.of(path)
+    state = turn.state
+    for inner_path in all_inside(path, plan.inner):
+        if not state.is_resolved(inner_path):
+            return
+        inner = state.steps[inner_path]
+        if inner.sequence in turn.hidden:
             return
         if inner.failed_for_good:
-            fail_group(
-                turn,
-                path,
-                {**(inner.error or {}), "at": inside(path, name), "retryable": False},
-            )
+            error = {**(inner.error or {}), "at": inner_path, "retryable": False}
+            fail_group(turn, path, error)
             return
     try:
         output = block_output(turn.plan, plan, turn.view.within(path))
@@ -91,28 +91,42 @@ def close_block(turn: DecisionBuilder, path: str) -> None:
 
 
 def _check_foreach(turn: DecisionBuilder, path: str) -> None:
-    plan, step = turn.plan.of(path), turn.state.steps[path]
-    spec, group = plan.foreach, step.group
+    plan = turn.plan.of(path)
+    step = turn.state.steps[path]
+    spec = plan.foreach
+    group = step.group
     if spec is None or group is None:
         return
     if group.failed > _tolerated(spec, group.total):
         fail_group(turn, path, _item_error(turn, path, group))
-    elif spec.enough is not None and group.completed >= min(spec.enough, group.total):
+    elif _has_enough(spec, group):
         if spec.cancel_rest:
             withdraw(turn, inner_steps(turn, path), f"{path} has enough")
         _complete(turn, path)
     elif group.opened < group.total or group.missing:
-        _open_items(turn, path, spec, group, plan.block is not None)
+        default = WINDOW if plan.block is None else BLOCK_WINDOW
+        _open_items(turn, path, spec, group, default)
     elif not group.active:
-        if spec.min_success is not None and group.completed < min(
-            spec.min_success, group.total
-        ):
-            message = f"step {path}: {group.completed} of {group.total} items succeeded, fewer than {spec.min_success}"
-            fail_group(
-                turn, path, terminal("TooFewSuccesses", message, failed=group.failed)
-            )
-        else:
-            _complete(turn, path)
+        _end_foreach(turn, path, spec, group)
+
+
+def _has_enough(spec: Foreach, group: st.Group) -> bool:
+    if spec.enough is None:
+        return False
+    return group.completed >= min(spec.enough, group.total)
+
+
+def _end_foreach(
+    turn: DecisionBuilder, path: str, spec: Foreach, group: st.Group
+) -> None:
+    """End a foreach whose items are all resolved."""
+    needed = min(spec.min_success or 0, group.total)
+    if group.completed >= needed:
+        _complete(turn, path)
+        return
+    message = f"step {path}: {group.completed} of {group.total} items succeeded, fewer than {spec.min_success}"
+    error = terminal("TooFewSuccesses", message, failed=group.failed)
+    fail_group(turn, path, error)
 
 
 def _complete(turn: DecisionBuilder, path: str) -> None:
@@ -123,14 +137,15 @@ def _complete(turn: DecisionBuilder, path: str) -> None:
 def _tolerated(spec: Foreach, total: int) -> int:
     if spec.tolerated is not None:
         return spec.tolerated
-    return 0 if spec.min_success is None else max(0, total - spec.min_success)
+    if spec.min_success is None:
+        return 0
+    return max(0, total - spec.min_success)
 
 
 def _item_error(turn: DecisionBuilder, path: str, group: st.Group) -> dict[str, object]:
     """Return the error of a foreach: that of its first failed item, with the place and how many failed."""
-    first = turn.state.steps[item(path, group.first_failed)]
-    error = dict(first.error or {})
     where = item(path, group.first_failed)
+    error = dict(turn.state.steps[where].error or {})
     message = f"item {group.first_failed}: {error.get('message')}"
     return {
         **error,
@@ -142,22 +157,21 @@ def _item_error(turn: DecisionBuilder, path: str, group: st.Group) -> dict[str, 
 
 
 def _open_items(
-    turn: DecisionBuilder, path: str, spec: Foreach, group: st.Group, blocks: bool
+    turn: DecisionBuilder, path: str, spec: Foreach, group: st.Group, default: int
 ) -> None:
-    window = spec.window or (BLOCK_WINDOW if blocks else WINDOW)
-    room = window - group.active
-    if (
-        not spec.window and group.active and room < window // 4
-    ):  # a few at a time would be a commit each
+    """Let as many more items begin as the window has room for; `default` is the window where the document says none."""
+    window = spec.window or default
+    room = max(0, window - group.active)
+    is_nearly_full = group.active and room < window // 4
+    if is_nearly_full and not spec.window:  # a few at a time would be a commit each
         return
-    fresh = range(
-        group.opened, min(group.total, group.opened + max(0, room - len(group.missing)))
-    )
-    for index in [*group.missing[: max(0, room)], *fresh]:
+    again = group.missing[:room]
+    fresh_from = group.opened
+    fresh_to = min(group.total, fresh_from + room - len(again))
+    for index in [*again, *range(fresh_from, fresh_to)]:
         _open_item(turn, item(path, index), per_item=spec.per_item_condition)
-    if turn.state.steps[path].group == group:
-        return
-    turn.check[path] = None
+    if turn.state.steps[path].group != group:
+        turn.check[path] = None
 
 
 def _open_item(turn: DecisionBuilder, path: str, *, per_item: bool) -> None:
@@ -171,46 +185,59 @@ def _open_item(turn: DecisionBuilder, path: str, *, per_item: bool) -> None:
 
 
 def _check_loop(turn: DecisionBuilder, path: str) -> None:
-    plan, step = turn.plan.of(path), turn.state.steps[path]
-    loop, group = plan.loop, step.group
+    plan = turn.plan.of(path)
+    step = turn.state.steps[path]
+    loop = plan.loop
+    group = step.group
     if loop is None or group is None or group.active:
         return
     count = group.opened
-    if count:
-        last = turn.state.steps[item(path, count - 1)]
-        if last.status == st.FAILED:
-            fail_group(turn, path, {**(last.error or {}), "retryable": False})
-            return
-        if loop.until is not None and holds(
-            loop.until, turn.view.within(item(path, count - 1))
-        ):
-            _end_loop(turn, path)
-            return
-    if not _goes_on(turn, path, loop, count):
+    error = _error_of_last(turn, path, count)
+    if error is not None:
+        fail_group(turn, path, {**error, "retryable": False})
+    elif not _goes_on(turn, path, loop, count):
         _end_loop(turn, path)
     elif count >= loop.limit:
         _at_limit(turn, path, loop)
     else:
-        frame = item(path, count)
-        turn.emit(ev.StepScheduled(frame, {}, st.BLOCK))
-        turn.reach.extend(
-            inside(frame, name) for name in (plan.block.order if plan.block else ())
-        )
-        turn.check[frame] = None
+        _begin_iteration(turn, item(path, count), plan)
+
+
+def _begin_iteration(turn: DecisionBuilder, frame: str, plan: StepPlan) -> None:
+    turn.emit(ev.StepScheduled(frame, {}, st.BLOCK))
+    turn.reach.extend(all_inside(frame, plan.inner))
+    turn.check[frame] = None
+
+
+def _error_of_last(
+    turn: DecisionBuilder, path: str, count: int
+) -> Mapping[str, Json] | None:
+    """Return the error of the last iteration of a loop, None where it has not failed."""
+    if not count:
+        return None
+    last = turn.state.steps[item(path, count - 1)]
+    if last.status == st.FAILED:
+        return last.error or {}
+    return None
 
 
 def _goes_on(turn: DecisionBuilder, path: str, loop: Loop, count: int) -> bool:
-    """Tell whether a loop's condition lets another iteration begin: it sees the steps of the last one."""
+    """Tell whether a loop's conditions let another iteration begin: they see the steps of the last one.
+
+    Raises ExpressionFailed.
+    """
     if not count:
-        return loop.looks_inside or holds(
-            loop.condition, turn.view.within(item(path, 0))
-        )
+        before_the_first = turn.view.within(item(path, 0))
+        return loop.looks_inside or holds(loop.condition, before_the_first)
+    last = turn.view.within(item(path, count - 1))
+    if loop.until is not None and holds(loop.until, last):
+        return False
     local = {
         "index": count,
         "iteration": count,
         "previous": st.last_result(turn.state, path),
     }
-    return holds(loop.condition, turn.view.within(item(path, count - 1)), local)
+    return holds(loop.condition, last, local)
 
 
 def _end_loop(turn: DecisionBuilder, path: str) -> None:
@@ -219,8 +246,9 @@ def _end_loop(turn: DecisionBuilder, path: str) -> None:
 
 
 def _at_limit(turn: DecisionBuilder, path: str, loop: Loop) -> None:
-    if loop.fails_at_limit and (loop.condition is not None or loop.until is not None):
-        message = f"step {path}: the loop is not done after {loop.limit} iterations, the most that it may make"
-        fail_group(turn, path, terminal("LoopLimitReached", message, limit=loop.limit))
-    else:
+    has_condition = loop.condition is not None or loop.until is not None
+    if not (has_condition and loop.fails_at_limit):
         _end_loop(turn, path)
+        return
+    message = f"step {path}: the loop is not done after {loop.limit} iterations, the most that it may make"
+    fail_group(turn, path, terminal("LoopLimitReached", message, limit=loop.limit))

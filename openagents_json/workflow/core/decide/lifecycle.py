@@ -42,17 +42,16 @@ def after_facts(turn: DecisionBuilder, steps: Iterable[str]) -> None:
 def catch_up_first(turn: DecisionBuilder) -> None:
     """Decide on what is on the log and nobody has decided on, before anything else happens to the run."""
     state = turn.state
-    if state.status == st.CANCELLING and (
-        state.pending or state.unsettled or not state.open_steps
-    ):
-        _finish_cancel(
-            turn,
-            [*(path for path, _ in state.pending), *turn.in_order(state.unsettled)],
-        )
-    elif state.status == st.FAILING or (
-        state.status == st.RUNNING and (state.pending or state.unsettled)
-    ):
-        catch_up(turn)
+    is_undecided = bool(state.pending or state.unsettled)
+    match state.status:
+        case st.FAILING:
+            catch_up(turn)
+        case st.RUNNING if is_undecided:
+            catch_up(turn)
+        case st.CANCELLING if is_undecided or not state.open_steps:
+            pending = [path for path, _ in state.pending]
+            unsettled = turn.in_order(state.unsettled)
+            _finish_cancel(turn, [*pending, *unsettled])
 
 
 def advance_run(turn: DecisionBuilder, _: cmd.Advance) -> None:
@@ -74,26 +73,23 @@ def _finish_cancel(
 def start(turn: DecisionBuilder, command: cmd.StartRun) -> None:
     """Begin a run, or have it wait for its turn."""
     if turn.state.status != st.NEW:
-        raise cmd.Rejected(
-            "already_started", "the run exists already", turn.state.status
-        )
+        status = turn.state.status
+        raise cmd.Rejected("already_started", "the run exists already", status)
     plan = turn.plan
     started = ev.RunStarted(
-        command.run,
-        plan.id,
-        plan.version,
-        plan.hash,
-        command.inputs,
-        command.labels,
-        command.parent,
+        run=command.run,
+        workflow=plan.id,
+        version=plan.version,
+        definition=plan.hash,
+        inputs=command.inputs,
+        labels=command.labels,
+        parent=command.parent,
+        budget=command.budget,
     )
     turn.emit(started)
     if command.cancelled:
         turn.emit(ev.RunCancelRequested(command.cancelled, False))
         turn.emit(ev.RunCancelled(command.cancelled))
-        return
-    if not plan.gates:
-        advance(turn)
         return
     try:
         gates = still_needed(gates_of(turn, plan.gates, ""), command.parent)
@@ -104,7 +100,8 @@ def start(turn: DecisionBuilder, command: cmd.StartRun) -> None:
     if not gates:
         advance(turn)
         return
-    turn.emit(ev.RunQueued(gates, max(gate.per_ms for gate in plan.gates)))
+    delay_ms = max(gate.per_ms for gate in plan.gates)
+    turn.emit(ev.RunQueued(gates, delay_ms))
 
 
 def pause(turn: DecisionBuilder, command: cmd.PauseRun) -> None:
@@ -134,11 +131,8 @@ def cancel(turn: DecisionBuilder, command: cmd.CancelRun) -> None:
         return
     refuse_closed(turn.state, "cancel")
     if turn.state.status == st.FAILING:
-        raise cmd.Rejected(
-            "failing",
-            "the run is failing already: what it did is being undone",
-            turn.state.status,
-        )
+        what = "the run is failing already: what it did is being undone"
+        raise cmd.Rejected("failing", what, turn.state.status)
     if turn.state.status != st.CANCELLING:
         turn.emit(ev.RunCancelRequested(command.reason, command.compensate))
     _finish_cancel(turn, (), force=command.force)
@@ -146,7 +140,8 @@ def cancel(turn: DecisionBuilder, command: cmd.CancelRun) -> None:
 
 def time_out_run(turn: DecisionBuilder, _: cmd.TimeOutRun) -> None:
     """End a run whose time is over."""
-    if turn.state.closed or turn.state.status in (st.FAILING, st.CANCELLING):
+    is_ending = turn.state.closed or turn.state.status in (st.FAILING, st.CANCELLING)
+    if is_ending:
         return
     message = f"the run's time limit of {turn.plan.timeout_ms / 1000:g} s is over"
     end_failed(turn, terminal("TimeoutError", message, kind="run"), None)
@@ -166,8 +161,8 @@ def admit(turn: DecisionBuilder, command: cmd.Admit) -> None:
             turn.emit(ev.RunAdmitted(command.fences))
             advance(turn)
         return
-    step = turn.state.steps.get(command.step)
-    if step is not None and step.status == st.GATED:
+    step = turn.state.steps.get(command.step, st.NO_STEP)
+    if step.status == st.GATED:
         turn.emit(ev.StepAdmitted(command.step, command.fences))
 
 
@@ -181,9 +176,8 @@ def reopen_run(turn: DecisionBuilder, command: cmd.ReopenRun) -> None:
 def override_step(turn: DecisionBuilder, command: cmd.OverrideStep) -> None:
     """Take from somebody how a step ended, and go on from there."""
     was_closed = turn.state.closed
-    if (
-        was_closed and turn.events
-    ):  # it ends with what nobody had decided on: that is stored before it opens again
+    if was_closed and turn.events:
+        # It ends with what nobody had decided on: that is stored before it opens again.
         refuse_closed(turn.state, "override in it now")
     refuse_erased(turn.state)
     override(turn, command)

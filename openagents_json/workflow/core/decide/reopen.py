@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -24,6 +24,8 @@ from openagents_json.workflow.core.paths import (
     static,
     within,
 )
+from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.types import Json
 
 
 def reopen(turn: DecisionBuilder, command: cmd.ReopenRun) -> None:
@@ -33,43 +35,61 @@ def reopen(turn: DecisionBuilder, command: cmd.ReopenRun) -> None:
     """
     state = turn.state
     if not state.closed:
-        raise cmd.Rejected(
-            "open", f"the run is {state.status}: it has not ended", state.status
-        )
+        what = f"the run is {state.status}: it has not ended"
+        raise cmd.Rejected("open", what, state.status)
+    redone = _redone(turn, command)
+    redone.unwinding()
+    forgotten, resumed = redone.lists()
+    kept, changed = _reusable(turn, command) if command.replay else ([], [])
+    reopened = ev.RunReopened(
+        forgotten=forgotten,
+        resumed=resumed,
+        inputs=_merged(state, command.inputs),
+        step=command.step,
+        reason=command.reason,
+        kept=kept,
+        changed=changed,
+        anew=_completed(turn, forgotten),
+    )
+    if command.migrate:
+        _check_fit(turn, redone.forgotten)
+        plan = turn.plan
+        reopened = replace(reopened, definition=plan.hash, version=plan.version)
+    turn.emit(reopened)
+    limit_again(turn, resumed)
+
+
+def _redone(turn: DecisionBuilder, command: cmd.ReopenRun) -> RedoneSteps:
+    """Return what is done again: everything, a step with what follows from it, or what failed.
+
+    Raises Rejected.
+    """
+    state = turn.state
     redone = RedoneSteps(turn)
     if command.replay:
         redone.forgotten |= set(state.steps)
-    elif command.step:
+        return redone
+    if command.step:
         if command.step not in state.steps:
-            raise cmd.Rejected(
-                "unknown_step", _unknown(state, command.step), state.status
-            )
+            what = _unknown(state, command.step)
+            raise cmd.Rejected("unknown_step", what, state.status)
         redone.again(command.step)
-    else:
-        redone.undone()
-        if (
-            not redone.forgotten
-            and state.status == st.COMPLETED
-            and not command.migrate
-        ):
-            raise cmd.Rejected(
-                "completed",
-                "the run completed: name the step to begin with again",
-                state.status,
-            )
-    redone.unwinding()
-    plan = turn.plan
-    definition, version = (plan.hash, plan.version) if command.migrate else ("", "")
-    if command.migrate:
-        _check_fit(turn, redone.forgotten)
-    inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
-    kept, changed = _reusable(turn, command) if command.replay else ([], [])
-    lists = redone.lists()
-    happened = ev.RunReopened(
-        *lists, inputs, command.step, command.reason, definition, version, kept, changed
-    )
-    turn.emit(replace(happened, anew=_completed(turn, lists[0])))
-    limit_again(turn, lists[1])
+        return redone
+    redone.undone()
+    has_nothing_to_do = not redone.forgotten and state.status == st.COMPLETED
+    if has_nothing_to_do and not command.migrate:
+        what = "the run completed: name the step to begin with again"
+        raise cmd.Rejected("completed", what, state.status)
+    return redone
+
+
+def _merged(
+    state: st.RunState, inputs: Mapping[str, Json] | None
+) -> dict[str, Json] | None:
+    """Return the inputs of a run with those that change, None when none does."""
+    if inputs is None:
+        return None
+    return {**state.inputs, **inputs}
 
 
 def _completed(turn: DecisionBuilder, forgotten: Iterable[str]) -> list[str]:
@@ -78,20 +98,16 @@ def _completed(turn: DecisionBuilder, forgotten: Iterable[str]) -> list[str]:
     Done again, they must not be taken for what was done before, and may have been undone since. A step that failed may
     have had its effect all the same: done again by hand, it is still the same to the systems that it calls.
     """
-    steps, plan = turn.state.steps, turn.plan
-    completed = [
-        path
-        for path in forgotten
-        if steps[path].status == st.COMPLETED and not steps[path].kind
-    ]
-    if (
-        plan.persistence.mode == "outcome" and turn.state.status == st.COMPLETED
-    ):  # the log does not say which they were
-        completed += [
-            path
-            for path, step in plan.steps.items()
-            if step.kind == "component" and path not in steps
-        ]
+    steps = turn.state.steps
+    plan = turn.plan
+    of_workers = [path for path in forgotten if not steps[path].kind]
+    completed = [path for path in of_workers if steps[path].status == st.COMPLETED]
+    has_outcome_only = plan.persistence.mode == "outcome"
+    if has_outcome_only and turn.state.status == st.COMPLETED:
+        # The log does not say which they were.
+        kinds = {path: step.kind for path, step in plan.steps.items()}
+        components = [path for path, kind in kinds.items() if kind == "component"]
+        completed += [path for path in components if path not in steps]
     return completed
 
 
@@ -102,14 +118,19 @@ def _reusable(
     kept: list[str] = []
     changed: list[str] = []
     for path, step in turn.state.steps.items():
-        leaf = step.kind in REUSED and not is_unwinding(path)
-        if (
-            leaf
-            and step.status == st.COMPLETED
-            and not is_undone(turn.state, path, step)
-        ):
-            (changed if static(path) in command.changed else kept).append(path)
+        if not _has_result(turn.state, path, step):
+            continue
+        is_other_step = static(path) in command.changed
+        paths = changed if is_other_step else kept
+        paths.append(path)
     return turn.in_order(kept), turn.in_order(changed)
+
+
+def _has_result(state: st.RunState, path: str, step: st.StepState) -> bool:
+    """Tell whether a step has a result of its own that counts."""
+    if step.status != st.COMPLETED or step.kind not in REUSED:
+        return False
+    return not is_unwinding(path) and not is_undone(state, path, step)
 
 
 def override(turn: DecisionBuilder, command: cmd.OverrideStep) -> None:
@@ -117,41 +138,62 @@ def override(turn: DecisionBuilder, command: cmd.OverrideStep) -> None:
 
     Raises Rejected when the run has no such step, or it has ended already in a run that is open.
     """
-    state, path = turn.state, command.step
+    state = turn.state
+    path = command.step
     if path not in state.steps or is_unwinding(path):
         raise cmd.Rejected("unknown_step", _unknown(state, path), state.status)
     if state.closed:
-        redone = RedoneSteps(turn)
-        redone.again(path)
-        redone.undone()
-        above = [other for other in redone.forgotten if within(path, other)]
-        if above:
-            whole = min(above, key=len)
-            what = f"step {path} is a part of {whole}, which has to be done again: complete that, or retry"
-            raise cmd.Rejected("part_of_undone", what, state.status)
-        redone.unwinding()
-        lists = redone.lists()
-        turn.emit(
-            ev.RunReopened(
-                *lists, None, path, command.reason, anew=_completed(turn, lists[0])
-            )
-        )
-        limit_again(turn, lists[1])
-    elif path not in state.open_steps:
-        raise cmd.Rejected(
-            "resolved",
-            f"step {path} is {state.steps[path].status} already",
-            state.status,
-        )
-    elif state.status in (st.FAILING, st.CANCELLING):
-        raise cmd.Rejected(
-            state.status,
-            f"the run is {state.status}: its steps are being undone",
-            state.status,
-        )
+        _reopen_for(turn, path, command.reason)
     else:
+        _check_overridable(state, path)
         withdraw(turn, inner_steps(turn, path), f"{path} is {command.status} by hand")
-    turn.emit(ev.StepOverridden(path, command.status, command.output, command.reason))
+    turn.emit(
+        ev.StepOverridden(
+            step=path,
+            status=command.status,
+            output=command.output,
+            reason=command.reason,
+        )
+    )
+
+
+def _check_overridable(state: st.RunState, path: str) -> None:
+    """Refuse to say how a step of an open run ended that has ended, or that is about to be undone.
+
+    Raises Rejected.
+    """
+    if path not in state.open_steps:
+        what = f"step {path} is {state.steps[path].status} already"
+        raise cmd.Rejected("resolved", what, state.status)
+    if state.status in (st.FAILING, st.CANCELLING):
+        what = f"the run is {state.status}: its steps are being undone"
+        raise cmd.Rejected(state.status, what, state.status)
+
+
+def _reopen_for(turn: DecisionBuilder, path: str, reason: str) -> None:
+    """Let a closed run go on from a step that somebody says the end of.
+
+    Raises Rejected.
+    """
+    redone = RedoneSteps(turn)
+    redone.again(path)
+    redone.undone()
+    above = [other for other in redone.forgotten if within(path, other)]
+    if above:
+        whole = min(above, key=len)
+        what = f"step {path} is a part of {whole}, which has to be done again: complete that, or retry"
+        raise cmd.Rejected("part_of_undone", what, turn.state.status)
+    redone.unwinding()
+    forgotten, resumed = redone.lists()
+    reopened = ev.RunReopened(
+        forgotten=forgotten,
+        resumed=resumed,
+        step=path,
+        reason=reason,
+        anew=_completed(turn, forgotten),
+    )
+    turn.emit(reopened)
+    limit_again(turn, resumed)
 
 
 def fork(turn: DecisionBuilder, command: cmd.ForkRun) -> None:
@@ -165,45 +207,57 @@ def fork(turn: DecisionBuilder, command: cmd.ForkRun) -> None:
         raise cmd.Rejected("closed", what, state.status)
     redone = RedoneSteps(turn)
     redone.under_way()
-    inputs = None if command.inputs is None else {**state.inputs, **command.inputs}
-    lists = redone.lists()
-    turn.emit(ev.RunForked(command.source, command.at, *lists, inputs, command.reason))
-    limit_again(turn, lists[1])
+    forgotten, resumed = redone.lists()
+    forked = ev.RunForked(
+        source=command.source,
+        at=command.at,
+        forgotten=forgotten,
+        resumed=resumed,
+        inputs=_merged(state, command.inputs),
+        reason=command.reason,
+    )
+    turn.emit(forked)
+    limit_again(turn, resumed)
 
 
 def taken_over(past: Iterable[ev.Event], run: str) -> list[ev.Event]:
     """Return the events of a run as the past of another one, for which nobody waits."""
-    return [
-        replace(event, run=run, parent=None)
-        if isinstance(event, ev.RunStarted)
-        else event
-        for event in past
-    ]
+    events = []
+    for event in past:
+        if isinstance(event, ev.RunStarted):
+            event = replace(event, run=run, parent=None)
+        events.append(event)
+    return events
 
 
 def _check_fit(turn: DecisionBuilder, forgotten: set[str]) -> None:
-    """Refuse a plan in which results that are kept have no place."""
-    plan, wrong = turn.plan, []
-    for path, step in turn.state.steps.items():
-        if path in forgotten:
-            continue
-        try:
-            spec = plan.of(path)
-        except KeyError:
-            wrong.append(f"{path} is not in it")
-            continue
-        holds = {
-            st.FOREACH: spec.foreach is not None,
-            st.LOOP: spec.loop is not None,
-            st.BLOCK: spec.block is not None,
-        }
-        if step.kind in holds and not holds[step.kind]:
-            wrong.append(f"{path} is no {step.kind} in it")
-    if wrong:
-        what = f"the run has results that have no place in version {plan.version}: {', '.join(sorted(wrong)[:10])}"
+    """Refuse a plan in which results that are kept have no place.
+
+    Raises Rejected.
+    """
+    plan = turn.plan
+    steps = turn.state.steps
+    kept = [path for path in steps if path not in forgotten]
+    misfits = [_misfit(plan, path, steps[path].kind) for path in kept]
+    reasons = sorted(filter(None, misfits))
+    if reasons:
+        what = f"the run has results that have no place in version {plan.version}: {', '.join(reasons[:10])}"
         raise cmd.Rejected("does_not_fit", what, turn.state.status)
+
+
+def _misfit(plan: Plan, path: str, kind: str) -> str:
+    """Say why a plan has no place for a step of some kind, "" where it has one."""
+    try:
+        spec = plan.of(path)
+    except KeyError:
+        return f"{path} is not in it"
+    parts = {st.FOREACH: spec.foreach, st.LOOP: spec.loop, st.BLOCK: spec.block}
+    if kind in parts and parts[kind] is None:
+        return f"{path} is no {kind} in it"
+    return ""
 
 
 def _unknown(state: st.RunState, path: str) -> str:
     names = sorted(name for name in state.steps if not is_unwinding(name))
-    return f"the run has no step {path!r}; it has {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
+    more = " ..." if len(names) > 20 else ""
+    return f"the run has no step {path!r}; it has {', '.join(names[:20])}{more}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -46,7 +47,9 @@ def passage(
     if source.failed_for_good:
         # Whatever holds the step fails with it: nothing goes on from here.
         return EdgeState.OPEN
-    return EdgeState.ALIVE if _lets_pass(edge, source, scope) else EdgeState.DEAD
+    if _lets_pass(edge, source, scope):
+        return EdgeState.ALIVE
+    return EdgeState.DEAD
 
 
 def _lets_pass(edge: Edge, source: st.StepState, scope: Scope) -> bool:
@@ -93,7 +96,9 @@ def readiness(
     needed = step.join if isinstance(step.join, int) else 1
     if alive >= needed:
         return Readiness.READY
-    return Readiness.WAIT if waiting else Readiness.DEAD
+    if waiting:
+        return Readiness.WAIT
+    return Readiness.DEAD
 
 
 def withdrawable(
@@ -108,30 +113,31 @@ def withdrawable(
     They are those that have not begun or have one of the `statuses`.
     """
     order = order_of(plan, frame)
-    gone: set[str] = set()
-    grown = True
-    while grown:
-        grown = False
-        for name in reversed(order):
-            step = state.steps.get(inside(frame, name))
-            if (
-                name in gone
-                or name == joined.id
-                or (step is not None and step.status not in statuses)
-            ):
-                continue
-            targets = plan.of(inside(frame, name)).targets
-            if targets and all(
-                target == joined.id or target in gone for target in targets
-            ):
-                gone.add(name)
-                grown = True
-    return [name for name in order if name in gone]
+    candidates: dict[str, StepPlan] = {}
+    for name in reversed(order):  # from the join back, nearly all are seen at once
+        path = inside(frame, name)
+        step = state.steps.get(path)
+        if step is None or step.status in statuses:
+            candidates[name] = plan.of(path)
+    candidates.pop(joined.id, None)
+    needless = _leading_only_to(joined.id, candidates)
+    return [name for name in order if name in needless]
+
+
+def _leading_only_to(joined: str, candidates: Mapping[str, StepPlan]) -> set[str]:
+    """Return the candidates that lead to a step or to each other, and to nothing else."""
+    ends = {joined}
+    count = 0
+    while count != len(ends):
+        count = len(ends)
+        for name, step in candidates.items():
+            if step.targets and ends.issuperset(step.targets):
+                ends.add(name)
+    return ends - {joined}
 
 
 def order_of(plan: Plan, frame: str) -> tuple[str, ...]:
     """Return the ids of the steps of a frame, in document order."""
-    if not frame:
-        return plan.order
-    block = plan.of(frame).block
-    return block.order if block else ()
+    if frame:
+        return plan.of(frame).inner
+    return plan.order

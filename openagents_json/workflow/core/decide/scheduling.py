@@ -22,6 +22,7 @@ from openagents_json.workflow.core.decide.groups import (
     failed_at,
     has_failed,
 )
+from openagents_json.workflow.core.decide.limits.spending import stops_for_budget
 from openagents_json.workflow.core.decide.routes import (
     NOTHING,
     Readiness,
@@ -44,6 +45,8 @@ from openagents_json.workflow.core.evaluate import run_output, step_condition
 from openagents_json.workflow.core.paths import (
     COMPENSATE,
     ON_FAILURE,
+    all_inside,
+    container_name,
     frame_of,
     inside,
     is_item,
@@ -62,14 +65,16 @@ def follow(turn: DecisionBuilder, steps: Iterable[str]) -> None:
     The outcomes are those and what is on the log before them that nobody has decided on: a commit that others overtook
     leaves its facts there, and who made it may have died since.
     """
+    if stops_for_budget(turn):
+        run(turn)
+        return
     state = turn.state
     undecided = [path for path, _ in state.pending]
     again = turn.in_order(state.unsettled) if state.unsettled else ()
     outcomes = dict.fromkeys([*undecided, *again, *steps])
     if settle_failures(turn, undecided):
-        turn.settle.extend([path for path in outcomes if path in state.steps])
-        while turn.settle:
-            _settle(turn, turn.settle.popleft())
+        _settle_later(turn, outcomes)
+        _settle_all(turn)
         if len(turn.reach) > 1:
             turn.reach = deque(dict.fromkeys(turn.reach))  # many lead to the same join
         turn.check[RUN] = None
@@ -93,23 +98,32 @@ def settle_failures(turn: DecisionBuilder, containers: Iterable[str]) -> bool:
     failures = _failures(turn, containers)
     if not failures:
         return True
-    status, pending, last = turn.state.status, turn.state.pending, turn.state.sequence
+    status = turn.state.status
+    pending = turn.state.pending
+    last = turn.state.sequence
     for sequence_of_failure, path in failures:
         turn.hidden = range(sequence_of_failure, last + 1)
-        turn.settle.extend(
-            name
-            for name, sequence in pending
-            if sequence < sequence_of_failure and name in turn.state.steps
-        )
+        before = [name for name, sequence in pending if sequence < sequence_of_failure]
+        _settle_later(turn, before)
         run(turn)
         turn.hidden = NOTHING
         if turn.state.status == status:
             turn.settle.append(path)
-            while turn.settle:
-                _settle(turn, turn.settle.popleft())
+            _settle_all(turn)
         if turn.state.status != status:
             return False
     return True
+
+
+def _settle_later(turn: DecisionBuilder, paths: Iterable[str]) -> None:
+    """Note the outcomes of steps, to be acted on in this order; steps that are not there have none."""
+    steps = turn.state.steps
+    turn.settle.extend([path for path in paths if path in steps])
+
+
+def _settle_all(turn: DecisionBuilder) -> None:
+    while turn.settle:
+        _settle(turn, turn.settle.popleft())
 
 
 def _failures(
@@ -122,33 +136,30 @@ def _failures(
         if steps[path].status == st.FAILED:
             failures.append((steps[path].sequence, path))
     for path in containers:
-        container = steps.get(path)
-        if (
-            container is not None
-            and container.kind in st.GROUPS
-            and container.status == st.ACTIVE
-            and has_failed(turn, path)
-        ):
+        step = steps.get(path, st.NO_STEP)
+        is_active_group = step.kind in st.GROUPS and step.status == st.ACTIVE
+        if is_active_group and has_failed(turn, path):
             failures.append((failed_at(turn, path), path))
     return sorted(failures)
 
 
 def advance(turn: DecisionBuilder) -> None:
     """Decide everything that the state implies: unsettled outcomes, and each step not yet decided about."""
+    if stops_for_budget(turn):
+        run(turn)
+        return
     if not settle_failures(turn, turn.state.open_steps):
         run(turn)
         return
     status = turn.state.status
-    turn.settle.extend(
-        path for path, _ in turn.state.pending if path in turn.state.steps
-    )
+    _settle_later(turn, [path for path, _ in turn.state.pending])
     run(turn)  # in the order of the log, where it is known
     if turn.state.status != status:
         return
     # Of a thousand items of a foreach, most wait for workers; sorting is what costs, so those are left out of it.
-    for path in turn.in_order(
-        path for path in turn.state.open_steps if _may_advance(turn.state.steps[path])
-    ):
+    steps = turn.state.steps
+    movable = [path for path in turn.state.open_steps if _may_advance(steps[path])]
+    for path in turn.in_order(movable):
         _advance_step(turn, path)
     if turn.state.status in (st.FAILING, st.CANCELLING):
         turn.check[UNWIND] = None
@@ -224,73 +235,78 @@ def _settle(turn: DecisionBuilder, path: str) -> None:
 def _passed(turn: DecisionBuilder, path: str) -> None:
     """Go on behind a step that is resolved."""
     if is_item(path):
-        turn.check[path[: path.rindex("[")]] = None
+        turn.check[container_name(path)] = None
         return
-    frame, targets = frame_of(path), turn.plan.of(path).targets
-    if frame:
-        turn.reach.extend([inside(frame, target) for target in targets])
-    else:
-        turn.reach.extend(targets)
+    frame = frame_of(path)
+    targets = turn.plan.of(path).targets
+    turn.reach.extend(all_inside(frame, targets) if frame else targets)
     turn.check[frame] = None
 
 
 def _retry(turn: DecisionBuilder, path: str, step: st.StepState) -> None:
     delay = step.retry_ms or 0
-    rated = not step.kind and any(gate[0] == "rate" for gate in step.waits)
-    turn.emit(ev.StepRetryScheduled(path, delay, rated))
-    if step.kind == "workflow":
-        if delay:
-            turn.emit(ev.TimerSet(path, step.timers + 1, delay))
-        else:
-            start_child(turn, path)
+    kinds_of_gates = {gate[0] for gate in step.waits}
+    is_rated = not step.kind and "rate" in kinds_of_gates
+    turn.emit(ev.StepRetryScheduled(path, delay, is_rated))
+    if step.kind != "workflow":
+        return
+    if delay:
+        turn.emit(ev.TimerSet(path, step.timers + 1, delay))
+    else:
+        start_child(turn, path)
 
 
 def _escalate(turn: DecisionBuilder, path: str, step: st.StepState) -> None:
     """Hand a failure that nobody handled to what holds the step."""
-    error = {**(step.error or {})}
     if is_item(path):
-        _look_at_items(turn, path[: path.rindex("[")])
+        _look_at_items(turn, container_name(path))
         return
+    error = {**(step.error or {})}
     frame = frame_of(path)
-    if frame:
-        # Else another step inside of it has failed it already.
-        if turn.state.steps[frame].status in st.OPEN_STEP:
-            error |= {"at": error.get("at", path), "retryable": False}
-            fail_group(turn, frame, error)
-    elif turn.state.status == st.RUNNING:
-        end_failed(turn, error, path)
+    if not frame:
+        if turn.state.status == st.RUNNING:
+            end_failed(turn, error, path)
+        return
+    # Else another step inside of it has failed it already.
+    if turn.state.steps[frame].status in st.OPEN_STEP:
+        error |= {"at": error.get("at", path), "retryable": False}
+        fail_group(turn, frame, error)
 
 
 def _look_at_items(turn: DecisionBuilder, container: str) -> None:
     """Fail a foreach or a loop at once when too much of it has failed; else it goes on when its turn comes."""
-    step = turn.state.steps.get(container)
-    if step is not None and step.status == st.ACTIVE and has_failed(turn, container):
+    if _is_active(turn, container) and has_failed(turn, container):
         check_group(turn, container)
     else:
         turn.check[container] = None
 
 
+def _is_active(turn: DecisionBuilder, path: str) -> bool:
+    return turn.state.steps.get(path, st.NO_STEP).status == st.ACTIVE
+
+
 def _check(turn: DecisionBuilder, name: str) -> None:
+    """Look at the run, at a frame or at a container: whether it goes on, or ends."""
     del turn.check[name]
     if name == UNWIND:
         unwind(turn)
     elif name == RUN:
         _check_run(turn)
-    else:
-        step = turn.state.steps.get(name)
-        if step is not None and step.status == st.ACTIVE:
-            look = check_group if step.kind in st.GROUPS else close_block
-            look(turn, name)
-        elif not turn.state.open_steps:
-            # A straggler of a group that had enough was the last thing to wait for.
-            turn.check[RUN] = None
+    elif _is_active(turn, name):
+        kind = turn.state.steps[name].kind
+        look = check_group if kind in st.GROUPS else close_block
+        look(turn, name)
+    elif not turn.state.open_steps:
+        # A straggler of a group that had enough was the last thing to wait for.
+        turn.check[RUN] = None
 
 
 def _check_run(turn: DecisionBuilder) -> None:
     state = turn.state
     if state.open_steps or state.status != st.RUNNING:
         return
-    if all(step in state.steps for step in turn.plan.order):
+    is_decided = all(map(state.steps.__contains__, turn.plan.order))
+    if is_decided:
         end_completed(turn, lambda: run_output(turn.plan, turn.view.closing()))
 
 
@@ -299,22 +315,31 @@ def _reach(turn: DecisionBuilder, path: str) -> None:
     frame = frame_of(path)
     if path in turn.state.steps or not _frame_is_open(turn, frame):
         return
-    plan, view = turn.plan.of(path), turn.view.at(path)
     try:
-        ready = readiness(plan, frame, turn.state, view, turn.hidden)
-        if ready is Readiness.WAIT:
-            return
-        if ready is Readiness.DEAD:
-            _skip(turn, path, "unreachable")
-            return
-        if not (_per_item(plan) or step_condition(plan, view)):
-            _skip(turn, path, "condition")
-            return
-        if plan.cancel_rest:
-            _cancel_rest(turn, plan, frame)
-        begin(turn, path)
+        _reach_in(turn, frame, path)
     except ExpressionFailed as error:
         _refused(turn, path, expression_error(error))
+
+
+def _reach_in(turn: DecisionBuilder, frame: str, path: str) -> None:
+    """Begin, skip or leave one undecided step of a frame that goes on.
+
+    Raises ExpressionFailed.
+    """
+    plan = turn.plan.of(path)
+    view = turn.view.at(path)
+    ready = readiness(plan, frame, turn.state, view, turn.hidden)
+    if ready is Readiness.WAIT:
+        return
+    if ready is Readiness.DEAD:
+        _skip(turn, path, "unreachable")
+        return
+    if not (_per_item(plan) or step_condition(plan, view)):
+        _skip(turn, path, "condition")
+        return
+    if plan.cancel_rest:
+        _cancel_rest(turn, plan, frame)
+    begin(turn, path)
 
 
 def _skip(turn: DecisionBuilder, path: str, reason: str) -> None:
@@ -324,17 +349,11 @@ def _skip(turn: DecisionBuilder, path: str, reason: str) -> None:
 
 def _frame_is_open(turn: DecisionBuilder, frame: str) -> bool:
     """Tell whether a step may still begin in a frame: what was to be decided may have been withdrawn meanwhile."""
-    if not frame:
-        return True
-    holder = turn.state.steps.get(frame)
-    return holder is not None and holder.status == st.ACTIVE
+    return not frame or _is_active(turn, frame)
 
 
 def _refused(turn: DecisionBuilder, path: str, error: dict[str, Json]) -> None:
-    if (
-        turn.state.steps.get(path) is None
-        or turn.state.steps[path].status in st.OPEN_STEP
-    ):
+    if not turn.state.is_resolved(path):
         refuse(turn, path, error)
 
 
@@ -343,10 +362,10 @@ def _per_item(plan: StepPlan) -> bool:
 
 
 def _cancel_rest(turn: DecisionBuilder, plan: StepPlan, frame: str) -> None:
+    reason = f"{plan.id} no longer needs it"
     for name in withdrawable(turn.plan, plan, frame, turn.state):
         path = inside(frame, name)
-        withdraw(turn, inner_steps(turn, path), f"{plan.id} no longer needs it")
-        turn.emit(ev.StepCancelled(path, f"{plan.id} no longer needs it"))
-        turn.reach.extend(
-            inside(frame, target) for target in turn.plan.of(path).targets
-        )
+        withdraw(turn, inner_steps(turn, path), reason)
+        turn.emit(ev.StepCancelled(path, reason))
+        targets = turn.plan.of(path).targets
+        turn.reach.extend(all_inside(frame, targets))

@@ -12,6 +12,7 @@ from openagents_json.workflow.core.template_view import RunView
 from openagents_json.workflow.errors import ExpressionFailed
 from openagents_json.workflow.expressions.budget import Together
 from openagents_json.workflow.expressions.payload_schema import first_problem
+from openagents_json.workflow.types import Json
 
 
 class _Holder:
@@ -28,38 +29,42 @@ def check_signal(plan: Plan, state: st.RunState, command: cmd.SendSignal) -> Non
 
     Raises Rejected.
     """
-    view = RunView(_Holder(plan, state))
-    named = [(wait, _name(wait, view)) for wait in plan.signals]
+    named = _named(plan, state)
     fits = [wait for wait, name in named if name in (None, command.name)]
     if not fits:
-        names = sorted({name for _, name in named if name is not None})
-        raise cmd.Rejected(
-            "unknown_signal", _unknown(state, command.name, names), state.status
-        )
+        names = {name for _, name in named} - {None}
+        what = _unknown(state, command.name, sorted(map(str, names)))
+        raise cmd.Rejected("unknown_signal", what, state.status)
     problems = [first_problem(wait.schema, command.payload) for wait in fits]
     if all(problems):
-        raise cmd.Rejected(
-            "invalid_payload", f"signal {command.name!r}: {problems[0]}", state.status
-        )
+        what = f"signal {command.name!r}: {problems[0]}"
+        raise cmd.Rejected("invalid_payload", what, state.status)
+
+
+def schemas_of(plan: Plan, state: st.RunState, name: str) -> list[Json]:
+    """Return the schemas, None for none, of the steps that may take a signal of that name."""
+    named = _named(plan, state)
+    return [wait.schema for wait, awaited in named if awaited in (None, name)]
+
+
+def _named(plan: Plan, state: st.RunState) -> list[tuple[SignalWait, str | None]]:
+    view = RunView(_Holder(plan, state))
+    return [(wait, _name(wait, view)) for wait in plan.signals]
 
 
 def _name(wait: SignalWait, view: RunView) -> str | None:
     """Return the name that a step waits for, None while it depends on what is not known here."""
-    if wait.name.parts:
-        try:
-            name = value_of(wait.name, view)
-        except ExpressionFailed:
-            return None
-        return name if isinstance(name, str) else None
-    return str(value_of(wait.name, view))
+    if not wait.name.parts:
+        return str(value_of(wait.name, view))
+    try:
+        name = value_of(wait.name, view)
+    except ExpressionFailed:
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _unknown(state: st.RunState, name: str, names: list[str]) -> str:
     near = difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    waits = (
-        f"it waits for {', '.join(map(repr, names))}"
-        if names
-        else "it waits for no signals"
-    )
-    return f"no step of workflow {state.workflow!r} waits for signal {name!r}: {waits}{hint}"
+    awaited = ", ".join(map(repr, names)) or "no signals"
+    return f"no step of workflow {state.workflow!r} waits for signal {name!r}: it waits for {awaited}{hint}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
@@ -26,8 +26,17 @@ from openagents_json.workflow.core.evaluate import (
     terminate_output,
     value_of,
 )
-from openagents_json.workflow.core.paths import inside, is_item
-from openagents_json.workflow.core.plan import Gate, StepPlan, Timer, canonical
+from openagents_json.workflow.core.paths import all_inside, is_item
+from openagents_json.workflow.core.plan import (
+    Foreach,
+    Gate,
+    SignalWait,
+    StepPlan,
+    Timer,
+    Wait,
+    canonical,
+)
+from openagents_json.workflow.core.template_view import RunView
 from openagents_json.workflow.errors import InvalidTime
 from openagents_json.workflow.expressions.templates import render
 from openagents_json.workflow.times import delay_of, moment_of
@@ -46,12 +55,13 @@ def begin(turn: DecisionBuilder, path: str) -> None:
 
     Raises ExpressionFailed.
     """
-    if path in turn.refused:
-        refuse(turn, path, turn.refused[path])
-    elif turn.plan.of(path).foreach is not None:
-        _begin_foreach(turn, path)
-    else:
+    plan = turn.plan.of(path)
+    if plan.foreach is None:
         begin_instance(turn, path)
+    elif path in turn.refused:
+        refuse(turn, path, turn.refused[path])
+    else:
+        _begin_foreach(turn, path, plan, plan.foreach)
 
 
 def begin_instance(turn: DecisionBuilder, path: str) -> None:
@@ -59,43 +69,39 @@ def begin_instance(turn: DecisionBuilder, path: str) -> None:
 
     Raises ExpressionFailed.
     """
-    plan = turn.plan.of(path)
     if path in turn.refused:
         refuse(turn, path, turn.refused[path])
         return
-    match plan.kind:
-        case "component":
-            view = turn.view.at(path)
-            inputs, secrets = step_inputs(plan, view), step_secrets(plan, view)
-            if not reused(turn, path, inputs, secrets):
-                turn.emit(
-                    ev.StepScheduled(
-                        path, inputs, "", gates_of(turn, plan.gates, path), secrets
-                    )
-                )
-        case "terminate":
-            _terminate(turn, path, plan)
-        case "sleep":
-            _sleep(turn, path, plan)
-        case "wait":
-            _wait(turn, path, plan)
-        case "workflow":
-            _child(turn, path, plan)
-        case "loop":
-            turn.emit(
-                ev.StepScheduled(path, step_inputs(plan, turn.view.at(path)), st.LOOP)
-            )
-            _limit(turn, path, plan)
-            turn.check[path] = None
-        case _:
-            turn.emit(
-                ev.StepScheduled(path, step_inputs(plan, turn.view.at(path)), st.BLOCK)
-            )
-            _limit(turn, path, plan)
-            turn.reach.extend(
-                inside(path, name) for name in (plan.block.order if plan.block else ())
-            )
-            turn.check[path] = None
+    plan = turn.plan.of(path)
+    begin_kind = _BEGIN.get(plan.kind, _block)
+    begin_kind(turn, path, plan)
+
+
+def _component(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
+    view = turn.view.at(path)
+    inputs = step_inputs(plan, view)
+    secrets = step_secrets(plan, view)
+    if reused(turn, path, inputs, secrets):
+        return
+    gates = gates_of(turn, plan.gates, path)
+    turn.emit(ev.StepScheduled(path, inputs, "", gates, secrets))
+
+
+def _loop(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
+    _hold(turn, path, plan, st.LOOP)
+
+
+def _block(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
+    _hold(turn, path, plan, st.BLOCK)
+    turn.reach.extend(all_inside(path, plan.inner))
+
+
+def _hold(turn: DecisionBuilder, path: str, plan: StepPlan, kind: str) -> None:
+    """Begin a step that holds others."""
+    inputs = step_inputs(plan, turn.view.at(path))
+    turn.emit(ev.StepScheduled(path, inputs, kind))
+    _limit(turn, path, plan)
+    turn.check[path] = None
 
 
 def reused(
@@ -106,15 +112,18 @@ def reused(
 ) -> bool:
     """Let the result of a step stand that is done again with the same inputs; False when there is none."""
     memorised = turn.state.memo.get(path)
-    if memorised is None or canonical(memorised.inputs) != canonical(inputs):
+    if memorised is None or not _equal(memorised.inputs, inputs):
         return False
-    if memorised.secrets is not None and canonical(memorised.secrets) != canonical(
-        secrets
-    ):
-        return False  # the same text, but another part of it is the secret
+    # The same text may have its secret in another part. What older versions wrote does not say where it was.
+    if memorised.secrets is not None and not _equal(memorised.secrets, secrets):
+        return False
     turn.emit(ev.StepResultReused(path))
     turn.settle.append(path)
     return True
+
+
+def _equal(one: Json, other: Json) -> bool:
+    return canonical(one) == canonical(other)
 
 
 def gates_of(
@@ -127,69 +136,84 @@ def gates_of(
     if not gates:
         return ()
     view = turn.view.at(path) if path else turn.view
-    return tuple(
-        [g.kind, render(value_of(g.key, view)), g.limit, g.per_ms, g.policy]
-        for g in gates
-    )
+    return tuple([_gate(gate, view) for gate in gates])
 
 
-def _begin_foreach(turn: DecisionBuilder, path: str) -> None:
-    plan = turn.plan.of(path)
-    if plan.foreach is None:
+def _gate(gate: Gate, view: RunView) -> list[Json]:
+    key = render(value_of(gate.key, view))
+    return [gate.kind, key, gate.limit, gate.per_ms, gate.policy]
+
+
+def _begin_foreach(
+    turn: DecisionBuilder, path: str, plan: StepPlan, foreach: Foreach
+) -> None:
+    items = value_of(foreach.items, turn.view.at(path))
+    error = _wrong_items(turn, path, items)
+    if error is not None:
+        refuse(turn, path, error)
         return
-    items = value_of(plan.foreach.items, turn.view.at(path))
+    turn.emit(ev.StepScheduled(path, {"items": items}, st.FOREACH))
+    _limit_total(turn, path, plan)
+    turn.check[path] = None
+
+
+def _wrong_items(
+    turn: DecisionBuilder, path: str, items: Json
+) -> dict[str, Json] | None:
+    """Return the error of a foreach that cannot run over something, None where it can."""
     if not isinstance(items, list | dict):
-        message = (
-            f"step {path}: foreach needs an array or an object, not {type_name(items)}"
-        )
-        refuse(turn, path, terminal("InvalidForeach", message))
-    elif len(items) > MAX_ITEMS:
-        message = f"step {path}: foreach over {len(items)} items, more than {MAX_ITEMS}; split them into several runs"
-        refuse(turn, path, terminal("InvalidForeach", message))
-    elif (together := nested_items(turn.state, path, len(items))) > turn.bounds.items:
+        kind = type_name(items)
+        message = f"step {path}: foreach needs an array or an object, not {kind}"
+        return terminal("InvalidForeach", message)
+    count = len(items)
+    if count > MAX_ITEMS:
+        message = f"step {path}: foreach over {count} items, more than {MAX_ITEMS}; split them into several runs"
+        return terminal("InvalidForeach", message)
+    together = nested_items(turn.state, path, count)
+    if together > turn.bounds.items:
         message = (
             f"step {path}: {together:,} items with those of the foreach around it, more than {turn.bounds.items:,}; "
             "hand parts of them to child runs, or raise OPENAGENTS_MAX_ITEMS"
         )
-        refuse(turn, path, terminal(ITEM_LIMIT, message))
-    else:
-        turn.emit(ev.StepScheduled(path, {"items": items}, st.FOREACH))
-        if plan.timeouts.total_ms:
-            turn.emit(ev.TimerSet(path, 1, plan.timeouts.total_ms))
-        turn.check[path] = None
+        return terminal(ITEM_LIMIT, message)
+    return None
+
+
+def _limit_total(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
+    """Set the timer of a foreach that may take only so long, with all of its items."""
+    limit_ms = plan.timeouts.total_ms
+    if limit_ms:
+        number = turn.state.steps[path].timers + 1
+        turn.emit(ev.TimerSet(path, number, limit_ms))
 
 
 def _limit(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     """Set the timer of a step that the engine carries out and that may take only so long."""
-    limits = [
-        ms for ms in (plan.timeouts.start_to_close_ms, plan.timeouts.total_ms) if ms
-    ]
+    limits = {plan.timeouts.start_to_close_ms, plan.timeouts.total_ms} - {0}
     if limits:
-        turn.emit(ev.TimerSet(path, turn.state.steps[path].timers + 1, min(limits)))
+        number = turn.state.steps[path].timers + 1
+        turn.emit(ev.TimerSet(path, number, min(limits)))
 
 
 def _terminate(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     status, output = terminate_output(plan, turn.view.at(path))
     turn.emit(ev.StepScheduled(path, {}))
     turn.emit(ev.StepCompleted(path, 0, output))
-    if status == st.FAILED:
-        message = (
-            output
-            if isinstance(output, str)
-            else f"step {path} ended the run as failed"
-        )
-        end_failed(turn, terminal("Terminated", message, output=output), path)
+    if status != st.FAILED:
+        end_completed(turn, lambda: output)
         return
-    end_completed(turn, lambda: output)
+    message = f"step {path} ended the run as failed"
+    if isinstance(output, str):
+        message = output
+    end_failed(turn, terminal("Terminated", message, output=output), path)
 
 
 def limit_again(turn: DecisionBuilder, paths: Iterable[str]) -> None:
     """Let the time limits of steps that hold others begin anew, where they go on."""
     for path in paths:
-        plan, step = turn.plan.of(path), turn.state.steps[path]
-        if step.kind == st.FOREACH:
-            if plan.timeouts.total_ms:
-                turn.emit(ev.TimerSet(path, step.timers + 1, plan.timeouts.total_ms))
+        plan = turn.plan.of(path)
+        if turn.state.steps[path].kind == st.FOREACH:
+            _limit_total(turn, path, plan)
         elif plan.loop is None or not is_item(path):
             _limit(turn, path, plan)
 
@@ -231,69 +255,90 @@ def timer_event(
 
 
 def _wait(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
-    wait, view = plan.wait, turn.view.at(path)
+    wait = plan.wait
     if wait is None:
         return
+    view = turn.view.at(path)
     shown: dict[str, Json] = {
-        "signals": [
-            {
-                "name": render(value_of(s.name, view)),
-                "key": None if s.key is None else render(value_of(s.key, view)),
-            }
-            for s in wait.signals
-        ]
+        "signals": [_shown_signal(signal, view) for signal in wait.signals]
     }
-    timer: ev.TimerSet | None = None
     try:
-        if wait.timer is not None:
-            timer, more = timer_event(turn, path, wait.timer, 1)
-            shown |= more
-        elif wait.timeout is not None:
-            timer, more = timer_event(turn, path, Timer(seconds=wait.timeout), 1)
-            shown |= {"timeout": more["seconds"]}
+        timer, shown_time = _time_of_wait(turn, path, wait)
     except InvalidTime as error:
         refuse(turn, path, terminal("InvalidTime", f"step {path}: {error}"))
         return
+    shown |= shown_time
     if reused(turn, path, shown):
         return
     turn.emit(ev.StepScheduled(path, shown, "wait"))
     if take_signal(turn, path):
         turn.settle.append(path)
     elif timer is not None:
-        turn.emit(timer if timer.delay_ms or timer.at_ms else ev.TimerSet(path, 1, 1))
+        is_over = not (timer.delay_ms or timer.at_ms)
+        turn.emit(ev.TimerSet(path, 1, 1) if is_over else timer)
+
+
+def _shown_signal(signal: SignalWait, view: RunView) -> dict[str, Json]:
+    """Return what the inputs of a wait show of a signal that it waits for."""
+    name = render(value_of(signal.name, view))
+    key = None if signal.key is None else render(value_of(signal.key, view))
+    return {"name": name, "key": key}
+
+
+def _time_of_wait(
+    turn: DecisionBuilder, path: str, wait: Wait
+) -> tuple[ev.TimerSet | None, dict[str, Json]]:
+    """Return the timer or the time limit of a wait, None where it has neither, and what its inputs show of it.
+
+    Raises InvalidTime and ExpressionFailed.
+    """
+    if wait.timer is not None:
+        return timer_event(turn, path, wait.timer, 1)
+    if wait.timeout is None:
+        return None, {}
+    timer, shown = timer_event(turn, path, Timer(seconds=wait.timeout), 1)
+    return timer, {"timeout": shown["seconds"]}
 
 
 def take_signal(turn: DecisionBuilder, path: str) -> bool:
     """Return a waiting step the oldest signal that fits; False when there is none."""
-    plan, step = turn.plan.of(path), turn.state.steps[path]
-    awaited = [(str(w["name"]), w["key"]) for w in step.inputs.get("signals", ())]
-    for signal in turn.state.signals:
-        if any(
-            name == signal.name and key in (None, signal.key) for name, key in awaited
-        ):
-            turn.emit(ev.SignalTaken(path, signal.id))
-            facts = {
-                "signal": signal.name,
-                "key": signal.key,
-                "payload": signal.payload,
-                "by": signal.by,
-                "reason": signal.reason,
-                "at_ms": signal.at_ms,
-            }
-            output = (
-                facts if plan.wait is not None and plan.wait.any else signal.payload
-            )
-            complete(turn, path, 0, output, facts)
-            return True
-    return False
+    awaited = turn.state.steps[path].inputs.get("signals", ())
+    signal = _oldest_fitting(turn.state.signals, awaited)
+    if signal is None:
+        return False
+    turn.emit(ev.SignalTaken(path, signal.id))
+    facts = {
+        "signal": signal.name,
+        "key": signal.key,
+        "payload": signal.payload,
+        "by": signal.by,
+        "reason": signal.reason,
+        "at_ms": signal.at_ms,
+    }
+    wait = turn.plan.of(path).wait
+    takes_any = wait is not None and wait.any
+    output = facts if takes_any else signal.payload
+    complete(turn, path, 0, output, facts)
+    return True
+
+
+def _oldest_fitting(
+    signals: Iterable[st.Signal], awaited: Iterable[Mapping[str, Json]]
+) -> st.Signal | None:
+    """Return the first of some signals that is awaited; what waits without a key takes any key."""
+    fitting = [(str(entry["name"]), entry["key"]) for entry in awaited]
+    for signal in signals:
+        if (signal.name, signal.key) in fitting or (signal.name, None) in fitting:
+            return signal
+    return None
 
 
 def timer_won(turn: DecisionBuilder, path: str) -> None:
     """End a wait whose timer came before any signal."""
-    facts: dict[str, Any] = dict.fromkeys(
-        ("signal", "key", "payload", "by", "reason", "at_ms")
-    )
-    complete(turn, path, 0, {**facts, "timer": True}, {**facts, "timer": True})
+    names = ("signal", "key", "payload", "by", "reason", "at_ms")
+    facts: dict[str, Json] = dict.fromkeys(names)
+    facts["timer"] = True
+    complete(turn, path, 0, facts, facts)
 
 
 # -- children --------------------------------------------------------------------------------------------
@@ -308,11 +353,8 @@ def _child(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     if reused(turn, path, inputs):
         return
     if turn.state.children >= turn.bounds.children:
-        refuse(
-            turn,
-            path,
-            terminal(CHILD_LIMIT, f"step {path}: {child_limit(turn.bounds)}"),
-        )
+        message = f"step {path}: {child_limit(turn.bounds)}"
+        refuse(turn, path, terminal(CHILD_LIMIT, message))
         return
     turn.emit(ev.StepScheduled(path, inputs, "workflow"))
     start_child(turn, path)
@@ -325,8 +367,21 @@ def _child(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
 
 def start_child(turn: DecisionBuilder, path: str) -> None:
     """Hand the work of a step to a run of its own; one for each attempt, always under the same id."""
-    plan, number = turn.plan.of(path), turn.state.steps[path].children + 1
+    plan = turn.plan.of(path)
+    number = turn.state.steps[path].children + 1
     child = turn.child_id(f"{turn.state.run}/{path}#{number}")
-    turn.emit(ev.ChildStarted(path, child, plan.child.workflow if plan.child else ""))
+    workflow = plan.child.workflow if plan.child else ""
+    turn.emit(ev.ChildStarted(path, child, workflow))
     if number > 1:
         _limit(turn, path, plan)
+
+
+_BEGIN: Final[Mapping[str, Callable[[DecisionBuilder, str, StepPlan], None]]] = {
+    "component": _component,
+    "terminate": _terminate,
+    "sleep": _sleep,
+    "wait": _wait,
+    "workflow": _child,
+    "loop": _loop,
+}
+"""How steps begin, by kind; all others are blocks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,26 +33,25 @@ def import_run(turn: DecisionBuilder, command: cmd.ImportRun) -> None:
     Raises Rejected when other runs, which stay where they are, wait for this one or are waited for.
     """
     _check(turn)
-    state = turn.state
-    lost = turn.in_order(
-        path for path in state.open_steps if state.steps[path].status == st.STARTED
-    )
-    gated = turn.in_order(path for path in state.open_steps if state.steps[path].gates)
+    steps = turn.state.steps
+    open_steps = turn.in_order(turn.state.open_steps)
+    lost = turn.state.with_status(st.STARTED, open_steps)
+    gated = [path for path in open_steps if steps[path].gates]
     turn.emit(replace(noted(command), lost=lost, gated=gated, paused=command.paused))
+    why = f"it was under way in {command.source} when the run was taken from there"
     for path in lost:
         if turn.plan.of(path).effect == "at_most_once":
-            unknown_outcome(
-                turn,
-                path,
-                f"it was under way in {command.source} when the run was taken from there",
-            )
+            unknown_outcome(turn, path, why)
 
 
 def noted(command: cmd.ImportRun) -> ev.RunImported:
     """Return the event that says where a run comes from; it is all that is added to one that had ended."""
-    where = command.source, command.at
     return ev.RunImported(
-        *where, reason=command.reason, how=command.how, sha256=command.sha256
+        command.source,
+        command.at,
+        reason=command.reason,
+        how=command.how,
+        sha256=command.sha256,
     )
 
 
@@ -64,29 +63,27 @@ def unknown_outcome(turn: DecisionBuilder, path: str, why: str) -> None:
 
 
 def _check(turn: DecisionBuilder) -> None:
+    """Refuse to take over a run that others wait for, or that waits for others.
+
+    Raises Rejected.
+    """
     state = turn.state
-    children = [
-        path for path in turn.in_order(state.open_steps) if state.steps[path].child
-    ]
-    locks = [gate[1] for gate in state.queue if gate[0] in LOCKS]
     if state.closed:
-        code, why = (
-            "closed",
-            f"the run is {state.status}: there is nothing to go on with",
-        )
-    elif state.parent:
-        code = "has_parent"
+        why = f"the run is {state.status}: there is nothing to go on with"
+        raise cmd.Rejected("closed", why, state.status)
+    if state.parent:
         why = f"run {state.parent['run']} waits for this one, and would never hear of it: move that one after its end"
-    elif children:
-        path = children[0]
-        code = "has_child"
+        raise cmd.Rejected("has_parent", why, state.status)
+    open_steps = turn.in_order(state.open_steps)
+    parents = [path for path in open_steps if state.steps[path].child]
+    if parents:
+        path = parents[0]
         why = f"step {path} waits for run {state.steps[path].child}, which stays where it is: move this one after that"
-    elif locks and state.status != st.QUEUED:
-        code = "holds_place"
+        raise cmd.Rejected("has_child", why, state.status)
+    locks = [gate[1] for gate in state.queue if gate[0] in LOCKS]
+    if locks and state.status != st.QUEUED:
         why = f"the run holds a place under the limit of its workflow (key {locks[0]!r}): move it before or after that"
-    else:
-        return
-    raise cmd.Rejected(code, why, state.status)
+        raise cmd.Rejected("holds_place", why, state.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +97,8 @@ class TimedEvent:
 
 When = tuple[int, int]
 """A delay in ms, and the time in ms since 1970 by which it is over, 0 for one that begins now."""
+
+_NOW: Final[When] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -117,7 +116,9 @@ class _Times:
 
 
 def _when(delay_ms: int, now_ms: int) -> When:
-    return (0, now_ms + delay_ms) if now_ms else (delay_ms, 0)
+    if now_ms:
+        return (0, now_ms + delay_ms)
+    return (delay_ms, 0)
 
 
 def _opened(times: _Times, _: ev.Event, item: TimedEvent) -> None:
@@ -128,14 +129,17 @@ def _queued(times: _Times, event: ev.RunQueued, item: TimedEvent) -> None:
     times.queued = _when(event.delay_ms, item.time_ms)
 
 
-def _scheduled(
-    times: _Times, event: ev.StepScheduled | ev.CompensationScheduled, item: TimedEvent
+def _scheduled(times: _Times, event: ev.StepScheduled, item: TimedEvent) -> None:
+    _has_begun(times, event.step, item)
+
+
+def _compensated(
+    times: _Times, event: ev.CompensationScheduled, item: TimedEvent
 ) -> None:
-    step = (
-        event.compensation
-        if isinstance(event, ev.CompensationScheduled)
-        else event.step
-    )
+    _has_begun(times, event.compensation, item)
+
+
+def _has_begun(times: _Times, step: str, item: TimedEvent) -> None:
     times.scheduled[step] = item.version
     times.since[step] = item.time_ms
     times.begun.discard(step)
@@ -170,7 +174,7 @@ NOTED: Final[Mapping[type[ev.Event], Callable[[_Times, Any, TimedEvent], None]]]
     ev.RunForked: _opened,
     ev.RunQueued: _queued,
     ev.StepScheduled: _scheduled,
-    ev.CompensationScheduled: _scheduled,
+    ev.CompensationScheduled: _compensated,
     ev.StepAdmitted: _admitted,
     ev.StepStarted: _started,
     ev.StepRetryScheduled: _retried,
@@ -187,30 +191,31 @@ def imported(
 
     What waits for a time still waits for that time.
     """
+    held = state.held or None
+    if state.closed:
+        due = (Timer(DueKind.GIVE_BACK, "", 0),) if plan.gates else ()
+        return IndexChanges(state.status, cancel=False, timers=due, held=held)
+    draft = _Draft(plan, state, _times_of(happened))
+    for path in sorted(state.open_steps):
+        draft.step(path, state.steps[path])
+    draft.run()
+    timers = tuple(Timer(kind, step, *when) for (kind, step), when in draft.due.items())
+    return IndexChanges(
+        state.status,
+        cancel=state.status == st.CANCELLING,
+        timers=timers,
+        restored=tuple(draft.restored),
+        held=held,
+    )
+
+
+def _times_of(happened: Iterable[TimedEvent]) -> _Times:
     times = _Times()
     for item in happened:
         note = NOTED.get(type(item.event))
         if note is not None:
             note(times, item.event, item)
-    cancel = state.status == st.CANCELLING
-    if state.closed:
-        due = (Timer(DueKind.GIVE_BACK, "", 0),) if plan.gates else ()
-        return IndexChanges(
-            state.status, cancel=False, timers=due, held=state.held or None
-        )
-    draft = _Draft(plan, state, times)
-    for path in sorted(state.open_steps):
-        draft.step(path, state.steps[path])
-    draft.run()
-    timers = tuple(Timer(kind, step, *when) for (kind, step), when in draft.due.items())
-    restored = tuple(draft.restored)
-    return IndexChanges(
-        state.status,
-        cancel=cancel,
-        timers=timers,
-        restored=restored,
-        held=state.held or None,
-    )
+    return times
 
 
 @dataclass(slots=True)
@@ -223,10 +228,9 @@ class _Draft:
 
     def run(self) -> None:
         """Note what the run as a whole waits for."""
-        if self.plan.timeout_ms:
-            self.due[DueKind.RUN_LIMIT, ""] = _when(
-                self.plan.timeout_ms, self.times.opened
-            )
+        limit_ms = self.plan.timeout_ms
+        if limit_ms:
+            self.due[DueKind.RUN_LIMIT, ""] = _when(limit_ms, self.times.opened)
         if self.state.status == st.QUEUED:
             self.due[DueKind.GATES, ""] = self.times.queued
         if self.state.status == st.CANCELLING:
@@ -237,42 +241,43 @@ class _Draft:
     def step(self, path: str, step: st.StepState) -> None:
         """Note where a step is: to be claimed, or waiting for something."""
         if step.timer:
-            self.due[DueKind.TIMER, timer_subject(path, step.timer)] = (
-                self.times.timers.get((path, step.timer), (0, 0))
-            )
+            subject = timer_subject(path, step.timer)
+            when = self.times.timers.get((path, step.timer), _NOW)
+            self.due[DueKind.TIMER, subject] = when
         elif step.kind == "wait":
             self.due[DueKind.SIGNAL, path] = (0, NEVER_MS)
-        if step.status == st.GATED:
-            self.due[DueKind.GATES, path] = self.times.again.get(path, (0, 0))
-        if not step.kind and (step.status != st.GATED or st.begun(self.state, path)):
+        is_gated = step.status == st.GATED
+        if is_gated:
+            self.due[DueKind.GATES, path] = self.times.again.get(path, _NOW)
+        if step.kind:
+            return
+        # Of a step that waits at its gates for the first time, the store has no record yet.
+        if not is_gated or st.begun(self.state, path):
             self._restore(path, step)
 
     def _restore(self, path: str, step: st.StepState) -> None:
-        spec, limits = self.plan.of(path), self.plan.of(path).timeouts
+        spec = self.plan.of(path)
+        limits = spec.timeouts
         ready = step.status == st.SCHEDULED and self.state.status in CLAIMED_RUN
         flags = ""
         if limits.total_ms:
             flags = DueKind.TOTAL.value
-            self.due[DueKind.TOTAL, path] = _when(
-                limits.total_ms, self.times.since.get(path, 0)
-            )
+            since_ms = self.times.since.get(path, 0)
+            self.due[DueKind.TOTAL, path] = _when(limits.total_ms, since_ms)
         if ready and limits.schedule_to_start_ms:
             flags += DueKind.SCHEDULE_TO_START.value
             self.due[DueKind.SCHEDULE_TO_START, path] = (limits.schedule_to_start_ms, 0)
         if step.status == st.WAITING:
-            self.due[DueKind.RETRY, path] = self.times.again.get(path, (0, 0))
-        version = self.times.scheduled.get(path, 1)
-        close = limits.start_to_close_ms
-        self.restored.append(
-            RestoredStep(
-                step=path,
-                queue=spec.queue,
-                priority=spec.priority,
-                start_to_close_ms=close,
-                attempt=step.attempt,
-                scheduled_version=version,
-                flags=flags,
-                ready=ready,
-                component=spec.component or "",
-            )
+            self.due[DueKind.RETRY, path] = self.times.again.get(path, _NOW)
+        restored = RestoredStep(
+            step=path,
+            queue=spec.queue,
+            priority=spec.priority,
+            start_to_close_ms=limits.start_to_close_ms,
+            attempt=step.attempt,
+            scheduled_version=self.times.scheduled.get(path, 1),
+            flags=flags,
+            ready=ready,
+            component=spec.component or "",
         )
+        self.restored.append(restored)

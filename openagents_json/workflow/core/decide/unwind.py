@@ -17,8 +17,8 @@ from openagents_json.workflow.core.evaluate import step_inputs, step_secrets
 from openagents_json.workflow.core.paths import (
     COMPENSATE,
     ON_FAILURE,
+    all_inside,
     compensation_of,
-    inside,
     is_unwinding,
     static,
     within,
@@ -32,9 +32,9 @@ UNWIND = "~"
 
 def end_completed(turn: DecisionBuilder, output: Callable[[], Json]) -> None:
     """Close a run that has nothing left to do; one with a step that failed for good fails, whoever asks for it."""
-    lost = _lost(turn) or (
-        turn.state.failed_step if turn.state.status == st.FAILING else ""
-    )
+    lost = _lost(turn)
+    if not lost and turn.state.status == st.FAILING:
+        lost = turn.state.failed_step or ""
     if lost:
         end_failed(turn, turn.state.steps[lost].error or {}, lost)
         return
@@ -53,12 +53,9 @@ def end_completed(turn: DecisionBuilder, output: Callable[[], Json]) -> None:
 def _lost(turn: DecisionBuilder) -> str:
     """Return the step of the run that was the first to fail for good, empty when none did."""
     steps = turn.state.steps
-    failures = [
-        (step.sequence, name)
-        for name in turn.plan.order
-        if (step := steps.get(name)) is not None and step.failed_for_good
-    ]
-    return min(failures)[1] if failures else ""
+    begun = [name for name in turn.plan.order if name in steps]
+    failed = [name for name in begun if steps[name].failed_for_good]
+    return min(failed, key=lambda name: (steps[name].sequence, name), default="")
 
 
 def end_failed(
@@ -80,28 +77,29 @@ def cancel_open(turn: DecisionBuilder, *, keep_started: bool) -> None:
     """Withdraw what is open, those under way only when they need not be waited for; then undo and end."""
     turn.forget()
     steps = [path for path in turn.state.open_steps if not is_unwinding(path)]
-    held = [path for path in steps if turn.state.steps[path].status == st.STARTED]
-    if not keep_started:
-        held = []
-    withdrawn = [path for path in steps if not _kept(path, held)]
+    awaited = turn.state.with_status(st.STARTED, steps) if keep_started else []
+    withdrawn = [path for path in steps if not _holds_one_of(path, awaited)]
     withdraw(turn, withdrawn, "the run was cancelled")
-    if not held:
+    if not awaited:
         turn.check[UNWIND] = None
 
 
-def _kept(path: str, held: list[str]) -> bool:
-    return any(path == other or within(other, path) for other in held)
+def _holds_one_of(path: str, others: list[str]) -> bool:
+    """Tell whether a step is one of some others, or has one of them inside of it."""
+    return path in others or any(within(other, path) for other in others)
 
 
 def unwind(turn: DecisionBuilder) -> None:
     """Begin the next compensation, or what is done on failure, or close the run; one thing at a time."""
     state = turn.state
-    if state.status not in (st.FAILING, st.CANCELLING) or state.open_steps:
+    has_to_wait = state.status not in (st.FAILING, st.CANCELLING) or state.open_steps
+    if has_to_wait:
         return
     is_failing = state.status == st.FAILING
     undoable = _undoable(turn) if is_failing or state.compensate else []
     if undoable:
-        _compensate(turn, max(undoable, key=lambda path: state.steps[path].sequence))
+        latest = max(undoable, key=lambda path: state.steps[path].sequence)
+        _compensate(turn, latest)
     elif not is_failing:
         turn.emit(ev.RunCancelled(state.reason))
     elif ON_FAILURE in turn.plan.steps and ON_FAILURE not in state.steps:
@@ -113,56 +111,66 @@ def unwind(turn: DecisionBuilder) -> None:
 
 def _begin_on_failure(turn: DecisionBuilder) -> None:
     turn.emit(ev.StepScheduled(ON_FAILURE, {}, st.BLOCK))
-    block = turn.plan.steps[ON_FAILURE].block
-    names = block.order if block else ()
-    turn.reach.extend(inside(ON_FAILURE, name) for name in names)
+    names = turn.plan.steps[ON_FAILURE].inner
+    turn.reach.extend(all_inside(ON_FAILURE, names))
     turn.check[ON_FAILURE] = None
 
 
 def _undoable(turn: DecisionBuilder) -> list[str]:
     """Return the completed steps that say how to undo them and are not undone yet."""
-    plans = {path for path, plan in turn.plan.steps.items() if plan.compensated}
-    if not plans:
+    compensated = {path for path, plan in turn.plan.steps.items() if plan.compensated}
+    if not compensated:
         return []
-    return [
-        path
-        for path, step in turn.state.steps.items()
-        if step.status == st.COMPLETED
-        and static(path) in plans
-        and step.kind != st.FOREACH
-        and compensation_of(path) not in turn.state.steps
-    ]
+    steps = turn.state.steps
+    undoable = []
+    for path in turn.state.with_status(st.COMPLETED):
+        # Of a foreach, each item is undone by itself.
+        is_foreach = steps[path].kind == st.FOREACH
+        if static(path) not in compensated or is_foreach:
+            continue
+        if compensation_of(path) not in steps:
+            undoable.append(path)
+    return undoable
 
 
 def _compensate(turn: DecisionBuilder, path: str) -> None:
-    name, step = compensation_of(path), turn.state.steps[path]
-    local = {"result": step.output, "output": step.output, "error": turn.state.error}
+    name = compensation_of(path)
+    refusal = turn.refused.get(name)
     inputs: Mapping[str, Json] = {}
     secrets: Sequence[Json] | None = None
-    failure: Mapping[str, Json] | None = turn.refused.get(name)
-    try:
-        if failure is None:
-            plan, view = turn.plan.of(name), turn.view.within(path)
-            inputs = step_inputs(plan, view, local)
-            secrets = step_secrets(plan, view, local)
-    except ExpressionFailed as error:
-        failure = expression_error(error)
+    if refusal is None:
+        try:
+            inputs, secrets = _inputs_of(turn, path, name)
+        except ExpressionFailed as error:
+            refusal = expression_error(error)
     turn.emit(ev.CompensationScheduled(path, name, inputs, secrets))
-    if failure is not None:
-        fail(turn, name, 0, failure)
+    if refusal is not None:
+        fail(turn, name, 0, refusal)
         turn.check[UNWIND] = None
+
+
+def _inputs_of(
+    turn: DecisionBuilder, path: str, compensation: str
+) -> tuple[Mapping[str, Json], Sequence[Json] | None]:
+    """Return the inputs of what undoes a step, and where they hold secrets.
+
+    Raises ExpressionFailed.
+    """
+    output = turn.state.steps[path].output
+    local = {"result": output, "output": output, "error": turn.state.error}
+    plan = turn.plan.of(compensation)
+    view = turn.view.within(path)
+    inputs = step_inputs(plan, view, local)
+    return inputs, step_secrets(plan, view, local)
 
 
 def _with_failures(turn: DecisionBuilder, error: Mapping[str, Json]) -> dict[str, Json]:
     """Add what could not be undone to the error of a run."""
-    failed = [
-        path.removesuffix(COMPENSATE)
-        for path, step in turn.state.steps.items()
-        if path.endswith(COMPENSATE) and step.status == st.FAILED
-    ]
-    on_failure = turn.state.steps.get(ON_FAILURE)
-    if on_failure is not None and on_failure.status == st.FAILED:
-        failed.append(ON_FAILURE)
-    if not failed:
+    failed = turn.state.with_status(st.FAILED)
+    undoing = [path for path in failed if path.endswith(COMPENSATE)]
+    not_done = [path.removesuffix(COMPENSATE) for path in undoing]
+    if ON_FAILURE in failed:
+        not_done.append(ON_FAILURE)
+    if not not_done:
         return dict(error)
-    return {**error, "not_compensated": turn.in_order(failed)}
+    return {**error, "not_compensated": turn.in_order(not_done)}

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from typing import Final
+
 from msgspec.structs import replace
 
+from openagents_json.statuses import StepStatus
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.fold.steps import put, with_outcome
+from openagents_json.workflow.core.fold.steps import (
+    put,
+    with_outcome,
+    with_sets,
+    with_usage,
+)
 from openagents_json.workflow.core.paths import COMPENSATE
 from openagents_json.workflow.core.state import (
     ACTIVE,
@@ -14,6 +23,7 @@ from openagents_json.workflow.core.state import (
     FAILED,
     FOREACH,
     GATED,
+    NO_STEP,
     OPEN_STEP,
     RETRYING,
     SCHEDULED,
@@ -21,18 +31,38 @@ from openagents_json.workflow.core.state import (
     UNBEGUN,
     WAITING,
     RunState,
+    StepState,
     gather,
 )
+
+_UNDER_WAY: Final = frozenset({STARTED})
+_CARRIED_OUT: Final = frozenset({ACTIVE, SCHEDULED})
+"""What a step may be which the engine itself completes: its events carry attempt 0."""
+
+AttemptEnded = (
+    ev.StepCompleted
+    | ev.StepFailed
+    | ev.StepTimedOut
+    | ev.StepLeaseLost
+    | ev.StepReleased
+)
+
+
+def _attempted(
+    state: RunState, event: AttemptEnded, statuses: Set[str]
+) -> StepState | None:
+    """Return the step of an event, None if it has none of the statuses or the attempt is not its latest."""
+    step = state.steps.get(event.step, NO_STEP)
+    is_latest = step.attempt == event.attempt
+    return step if is_latest and step.status in statuses else None
 
 
 def begin(state: RunState, event: ev.StepStarted) -> RunState:
     """Fold the claim of an attempt."""
-    step = state.steps.get(event.step)
-    if step is None or step.status not in CLAIMABLE or step.kind:
+    step = state.steps.get(event.step, NO_STEP)
+    if step.status not in CLAIMABLE or step.kind:
         return state
-    # Older histories count the attempts of compensations from 1 each time.
-    anew = event.step.endswith(COMPENSATE) and not step.worker
-    if event.attempt <= step.attempt and not anew:
+    if event.attempt <= step.attempt and not _counts_anew(step, event):
         return state
     begun = replace(
         step,
@@ -48,14 +78,16 @@ def begin(state: RunState, event: ev.StepStarted) -> RunState:
     return put(state, event.step, begun, fence=max(state.fence, last))
 
 
+def _counts_anew(step: StepState, event: ev.StepStarted) -> bool:
+    """Tell whether attempts are counted from 1: in older histories, those of compensations are, each time."""
+    return event.step.endswith(COMPENSATE) and not step.worker
+
+
 def complete(state: RunState, event: ev.StepCompleted) -> RunState:
     """Fold that an attempt returned."""
-    step = state.steps.get(event.step)
-    if step is None or step.attempt != event.attempt:
-        return state
-    # Attempt 0 is that of a step which the engine itself carries out.
-    fitting = (STARTED,) if event.attempt else (ACTIVE, SCHEDULED)
-    if step.status not in fitting:
+    statuses = _UNDER_WAY if event.attempt else _CARRIED_OUT
+    step = _attempted(state, event, statuses)
+    if step is None:
         return state
     output = gather(state, event.step) if step.kind == FOREACH else event.output
     sequence = state.sequence + 1
@@ -69,15 +101,18 @@ def complete(state: RunState, event: ev.StepCompleted) -> RunState:
         timer=0,
         sets=event.sets or None,
     )
-    sets = {**state.sets, **event.sets} if event.sets else state.sets
+    sets = with_sets(state, event.sets)
     pending = with_outcome(state, event, sequence)
-    return put(state, event.step, done, sets=sets, sequence=sequence, pending=pending)
+    more = with_usage(state, event.usage)
+    return put(
+        state, event.step, done, sets=sets, sequence=sequence, pending=pending, **more
+    )
 
 
 def fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
     """Fold that an attempt failed, or that a limit of the step ran out."""
-    step = state.steps.get(event.step)
-    if step is None or step.status not in OPEN_STEP or step.attempt != event.attempt:
+    step = _attempted(state, event, OPEN_STEP)
+    if step is None:
         return state
     failed = replace(
         step,
@@ -91,47 +126,52 @@ def fail(state: RunState, event: ev.StepFailed | ev.StepTimedOut) -> RunState:
         timer=0,
         reason=event.reason,
     )
+    more = with_usage(state, event.usage)
     if event.retry_ms is not None:
-        return put(state, event.step, failed)
+        return put(state, event.step, failed, **more)
     sequence = state.sequence + 1  # of several failures, the first one counts
     pending = with_outcome(state, event, sequence)
     ended = replace(failed, status=FAILED, sequence=sequence)
-    return put(state, event.step, ended, sequence=sequence, pending=pending)
+    return put(state, event.step, ended, sequence=sequence, pending=pending, **more)
 
 
 def lose(state: RunState, event: ev.StepLeaseLost) -> RunState:
     """Fold that the worker of an attempt went silent."""
-    step = state.steps.get(event.step)
-    if step is None or step.status != STARTED or step.attempt != event.attempt:
+    step = _attempted(state, event, _UNDER_WAY)
+    if step is None:
         return state
-    return put(state, event.step, replace(step, status=SCHEDULED, lost=step.lost + 1))
+    lost = replace(step, status=SCHEDULED, lost=step.lost + 1)
+    return put(state, event.step, lost)
 
 
 def release(state: RunState, event: ev.StepReleased) -> RunState:
     """Fold that an attempt was given back."""
-    step = state.steps.get(event.step)
-    if step is None or step.status != STARTED or step.attempt != event.attempt:
+    step = _attempted(state, event, _UNDER_WAY)
+    if step is None:
         return state
     # Like a failure, it is a fact that may be stored without its decision; StepRetryScheduled makes it claimable.
-    unbegun = step.unbegun + (event.reason in UNBEGUN)
     again = replace(
         step,
         status=RETRYING,
         released=step.released + 1,
-        unbegun=unbegun,
+        unbegun=step.unbegun + (event.reason in UNBEGUN),
         retry_ms=event.delay_ms,
     )
-    never_begun = not step.failures and not step.lost and again.released == unbegun
-    if never_begun:
+    if _never_begun(again):
         again = replace(again, since_ms=0)
-    return put(state, event.step, again)
+    return put(state, event.step, again, **with_usage(state, event.usage))
+
+
+def _never_begun(step: StepState) -> bool:
+    """Tell whether nobody has begun any of the attempts so far: the time that a step may take has not begun either."""
+    begun_and_released = step.released - step.unbegun
+    return not (step.failures or step.lost or begun_and_released)
 
 
 def wait(state: RunState, event: ev.StepRetryScheduled) -> RunState:
     """Fold that a step is to be tried again."""
-    step = state.steps.get(event.step)
-    if step is None or step.status != RETRYING:
+    step = state.steps.get(event.step, NO_STEP)
+    if step.status != RETRYING:
         return state
-    return put(
-        state, event.step, replace(step, status=GATED if event.gated else WAITING)
-    )
+    status: StepStatus = GATED if event.gated else WAITING
+    return put(state, event.step, replace(step, status=status))

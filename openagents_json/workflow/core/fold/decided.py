@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from openagents_json.statuses import StepStatus
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.fold.steps import put
+from openagents_json.workflow.core.fold.steps import put, with_sets, with_usage
 from openagents_json.workflow.core.paths import is_item
 from openagents_json.workflow.core.state import (
     ACTIVE,
@@ -17,7 +19,8 @@ from openagents_json.workflow.core.state import (
     FOREACH,
     GATED,
     GROUPS,
-    OPEN_STEP,
+    NO_PAST,
+    NO_STEP,
     SCHEDULED,
     SKIPPED,
     Group,
@@ -25,6 +28,9 @@ from openagents_json.workflow.core.state import (
     StepState,
     gather,
 )
+
+_UNBEGUN: Final = StepState(CANCELLED, {})
+"""A step that is withdrawn before it begins."""
 
 
 def schedule(state: RunState, event: ev.StepScheduled) -> RunState:
@@ -34,14 +40,13 @@ def schedule(state: RunState, event: ev.StepScheduled) -> RunState:
     status: StepStatus = GATED if event.gates else SCHEDULED
     if event.kind:
         status = ACTIVE
-    group = _group_of(event) if event.kind in GROUPS else None
-    attempt, children, _ = state.past.get(event.step, (0, 0, ()))
+    attempt, children, _ = state.past.get(event.step, NO_PAST)
     step = StepState(
-        status,
-        event.inputs,
-        event.kind,
-        attempt,
-        group=group,
+        status=status,
+        inputs=event.inputs,
+        kind=event.kind,
+        attempt=attempt,
+        group=_group_of(event),
         children=children,
         waits=tuple(event.gates),
         secrets=event.secrets,
@@ -50,7 +55,9 @@ def schedule(state: RunState, event: ev.StepScheduled) -> RunState:
     return put(state, event.step, step, pending=())
 
 
-def _group_of(event: ev.StepScheduled) -> Group:
+def _group_of(event: ev.StepScheduled) -> Group | None:
+    if event.kind not in GROUPS:
+        return None
     items = event.inputs.get("items")
     if event.kind == FOREACH and isinstance(items, list | dict):
         return Group(total=len(items))
@@ -59,20 +66,22 @@ def _group_of(event: ev.StepScheduled) -> Group:
 
 def schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> RunState:
     """Fold the beginning of what undoes a step."""
-    if event.compensation in state.steps or state.status not in (FAILING, CANCELLING):
+    path = event.compensation
+    if path in state.steps or state.status not in (FAILING, CANCELLING):
         return state
-    attempt = state.past.get(event.compensation, (0, 0, ()))[0]
+    attempt, _, _ = state.past.get(path, NO_PAST)
     step = StepState(SCHEDULED, event.inputs, attempt=attempt, secrets=event.secrets)
-    return put(state, event.compensation, step)
+    return put(state, path, step)
 
 
 def admit(state: RunState, event: ev.StepAdmitted) -> RunState:
     """Fold that a step which waited at gates may begin."""
-    step = state.steps.get(event.step)
-    if step is None or step.status != GATED:
+    step = state.steps.get(event.step, NO_STEP)
+    if step.status != GATED:
         return state
     held = {**(step.gates or {}), **(event.fences or {})}
-    return put(state, event.step, replace(step, status=SCHEDULED, gates=held or None))
+    admitted = replace(step, status=SCHEDULED, gates=held or None)
+    return put(state, event.step, admitted)
 
 
 def skip(state: RunState, event: ev.StepSkipped) -> RunState:
@@ -88,27 +97,21 @@ def reuse(state: RunState, event: ev.StepResultReused) -> RunState:
     if memorised is None or event.step in state.steps:
         return state
     sequence = state.sequence + 1
-    sets = {**state.sets, **memorised.sets} if memorised.sets else state.sets
-    return put(
-        state,
-        event.step,
-        replace(memorised, sequence=sequence),
-        sets=sets,
-        sequence=sequence,
-    )
+    again = replace(memorised, sequence=sequence)
+    sets = with_sets(state, memorised.sets)
+    return put(state, event.step, again, sets=sets, sequence=sequence)
 
 
 def override(state: RunState, event: ev.StepOverridden) -> RunState:
     """Fold how somebody said that a step ended."""
-    step = state.steps.get(event.step)
-    if step is not None and step.status not in OPEN_STEP:
+    if state.is_resolved(event.step):
         return state
-    before = step or StepState(
-        SCHEDULED, {}, attempt=state.past.get(event.step, (0, 0, ()))[0]
-    )
-    status: StepStatus = (
-        SKIPPED if event.status == SKIPPED and not is_item(event.step) else COMPLETED
-    )
+    attempt, _, _ = state.past.get(event.step, NO_PAST)
+    unbegun = StepState(SCHEDULED, {}, attempt=attempt)
+    before = state.steps.get(event.step, unbegun)
+    # An item cannot be skipped: its container counts it as completed, or as failed.
+    is_skipped = event.status == SKIPPED and not is_item(event.step)
+    status: StepStatus = SKIPPED if is_skipped else COMPLETED
     sequence = state.sequence + 1
     ended = replace(
         before,
@@ -125,10 +128,9 @@ def override(state: RunState, event: ev.StepOverridden) -> RunState:
 
 def cancel(state: RunState, event: ev.StepCancelled) -> RunState:
     """Fold that a step was withdrawn."""
-    step = state.steps.get(event.step)
-    if step is not None and step.status not in OPEN_STEP:
+    if state.is_resolved(event.step):
         return state
-    before = step or StepState(CANCELLED, {})
+    before = state.steps.get(event.step, _UNBEGUN)
     # What there is of the items can still be used.
     output = gather(state, event.step) if before.kind == FOREACH else None
     cancelled = replace(before, status=CANCELLED, timer=0, output=output)
@@ -136,5 +138,7 @@ def cancel(state: RunState, event: ev.StepCancelled) -> RunState:
 
 
 def note_ignored(state: RunState, event: ev.StepOutcomeIgnored) -> RunState:
-    """Fold that a late outcome was refused, which changes nothing but the history."""
-    return replace(state) if event.step in state.steps else state
+    """Fold that a late outcome was refused: it changes nothing, but what it cost has been spent."""
+    if event.step not in state.steps:
+        return state
+    return replace(state, **with_usage(state, event.usage))

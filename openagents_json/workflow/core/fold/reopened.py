@@ -13,6 +13,8 @@ from openagents_json.workflow.core.paths import item
 from openagents_json.workflow.core.state import (
     ACTIVE,
     GATED,
+    NO_PAST,
+    NO_STEP,
     OPEN_STEP,
     PAUSED,
     RUNNING,
@@ -22,35 +24,56 @@ from openagents_json.workflow.core.state import (
     RunState,
     StepState,
 )
+from openagents_json.workflow.core.usage import NOTHING
 from openagents_json.workflow.types import Json
 
+Steps = Map[str, StepState]
+Past = Map[str, tuple[int, int, tuple[Json, ...]]]
 
-def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
-    """Fold that a run goes on, without what is done again."""
+
+def reopen(state: RunState, event: ev.RunReopened) -> RunState:
+    """Fold that a closed run goes on, without what is done again."""
     steps, past = _without(state.steps, state.past, event.forgotten)
-    if isinstance(event, ev.RunForked):
-        memo, lives, steps = Map[str, StepState](), state.lives, _begun_anew(steps)
-    else:
-        memo = Map(
-            {path: state.steps[path] for path in event.kept if path in state.steps}
-        )
-        lives = _another_life(state.lives, event.anew)
-        if event.definition:
-            state = replace(state, definition=event.definition, version=event.version)
+    kept = [path for path in event.kept if path in state.steps]
+    memo = Map({path: state.steps[path] for path in kept})
+    lives = _another_life(state.lives, event.anew)
+    # What was used stays used; who opens a run again lets it use as much again.
+    state = replace(state, past=past, memo=memo, lives=lives, granted_at=state.used)
+    if event.definition:
+        state = replace(state, definition=event.definition, version=event.version)
+    return _open_again(state, event, steps)
+
+
+def fork(state: RunState, event: ev.RunForked) -> RunState:
+    """Fold that a run goes another way than the one whose past it has, without what is done again."""
+    steps, past = _without(state.steps, state.past, event.forgotten)
+    # What the other run has used is its own.
+    state = replace(
+        state,
+        past=past,
+        memo=Map(),
+        used=NOTHING,
+        granted_at=NOTHING,
+        over_budget="",
+    )
+    return _open_again(state, event, _begun_anew(steps))
+
+
+def _open_again(
+    state: RunState, event: ev.RunReopened | ev.RunForked, steps: Steps
+) -> RunState:
+    """Return a run that goes on with some of its steps."""
     steps = _going_on(steps, [path for path in event.resumed if path in steps])
-    is_open = {path: True for path, step in steps.items() if step.status in OPEN_STEP}
-    asking = {path: True for path, step in steps.items() if asks(steps, path, step)}
+    is_open = [path for path, step in steps.items() if step.status in OPEN_STEP]
+    asking = [path for path, step in steps.items() if asks(steps, path, step)]
     return replace(
         state,
         status=RUNNING,
         inputs=state.inputs if event.inputs is None else event.inputs,
         steps=steps,
-        open_steps=Map(is_open),
-        unsettled=Map(asking),
+        open_steps=Map(dict.fromkeys(is_open, True)),
+        unsettled=Map(dict.fromkeys(asking, True)),
         pending=(),
-        past=past,
-        memo=memo,
-        lives=lives,
         sets=_sets(steps),
         output=None,
         error=None,
@@ -59,24 +82,20 @@ def reopened(state: RunState, event: ev.RunReopened | ev.RunForked) -> RunState:
     )
 
 
-Steps = Map[str, StepState]
-Past = Map[str, tuple[int, int, tuple[Json, ...]]]
-
-
 def _without(steps: Steps, past: Past, forgotten: Iterable[str]) -> tuple[Steps, Past]:
     """Take steps away; their attempts and children go on counting, and their gates are still theirs."""
-    for path in forgotten:
-        step = steps.get(path)
-        if step is None:
-            continue
+    gone = [path for path in dict.fromkeys(forgotten) if path in steps]
+    for path in gone:
+        step = steps[path]
         # What was skipped since has neither attempts nor children nor gates of its own.
-        attempt, children, waits = past.get(path, (0, 0, ()))
+        attempt, children, waits = past.get(path, NO_PAST)
         counted = (
             max(attempt, step.attempt),
             max(children, step.children),
             step.waits or waits,
         )
-        steps, past = steps.delete(path), past.set(path, counted)
+        steps = steps.delete(path)
+        past = past.set(path, counted)
     return steps, past
 
 
@@ -125,28 +144,33 @@ def _sets(steps: Map[str, StepState]) -> dict[str, Json]:
 
 
 def imported(state: RunState, event: ev.RunImported) -> RunState:
-    state, steps = replace(state, imported=event.at), state.steps
-    for path in event.lost:
-        step = steps.get(path)
-        if step is not None and step.status == STARTED:
-            steps = steps.set(path, replace(step, status=SCHEDULED))
+    steps = _given_back(state.steps, event.lost)
     for path in event.gated:
-        step = steps.get(path)
-        if step is not None and path in state.open_steps:
-            steps = steps.set(path, replace(step, status=GATED, gates=None))
+        if path in state.open_steps:
+            gated = replace(steps[path], status=GATED, gates=None)
+            steps = steps.set(path, gated)
+    state = replace(state, imported=event.at, steps=steps)
     if event.paused and state.status == RUNNING:
-        return replace(state, steps=steps, status=PAUSED, reason=event.reason)
-    return replace(state, steps=steps)
+        return replace(state, status=PAUSED, reason=event.reason)
+    return state
+
+
+def _given_back(steps: Steps, paths: Iterable[str]) -> Steps:
+    """Let steps be claimed again whose workers are in another store."""
+    for path in paths:
+        step = steps.get(path, NO_STEP)
+        if step.status == STARTED:
+            steps = steps.set(path, replace(step, status=SCHEDULED))
+    return steps
 
 
 def _recounted(steps: Map[str, StepState], path: str, group: Group) -> Group:
-    """Count the items of a step anew; items of a loop that are gone are behind those that are left."""
-    items: dict[int, StepState] = {}
-    for index in range(group.opened):
-        instance = steps.get(item(path, index))
-        if instance is not None:
-            items[index] = instance
-    opened = group.opened if group.total >= 0 else max(items, default=-1) + 1
+    """Count the items of a step anew."""
+    paths = {index: item(path, index) for index in range(group.opened)}
+    items = {index: steps[name] for index, name in paths.items() if name in steps}
+    opened = group.opened
+    if group.total < 0:  # items of a loop that are gone are behind those that are left
+        opened = max(items, default=-1) + 1
     failed = [index for index, step in items.items() if step.failed_for_good]
     return Group(
         total=group.total,

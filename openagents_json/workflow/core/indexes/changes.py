@@ -40,7 +40,8 @@ def changes(
     grace_ms: int = 10_000,
 ) -> IndexChanges:
     """Derive the index changes; `grace_ms` is how long a cancelled run waits for steps under way."""
-    draft, due = _Draft(), TimerChanges()
+    draft = _Draft()
+    due = TimerChanges()
     kinds: set[type[ev.Event]] = set()
     for index, event in enumerate(happened, 1):
         kind = type(event)
@@ -86,33 +87,29 @@ def forked(
 
     Nothing of the new run is in any index yet, and nothing of its past is under way.
     """
-    index_changes = changes(plan, evolve(state, happened[0]), happened[1:], after)
-    ready = tuple(
-        step._replace(event_index=step.event_index + copied + 1)
+    begun = evolve(state, happened[0])
+    index_changes = changes(plan, begun, happened[1:], after)
+    before = copied + 1
+    ready = [
+        step._replace(event_index=step.event_index + before)
         for step in index_changes.ready
-    )
-    limit = (
-        (Timer(DueKind.RUN_LIMIT, "", plan.timeout_ms),)
-        if plan.timeout_ms and not after.closed
-        else ()
-    )
+    ]
+    timers = list(index_changes.timers)
+    if plan.timeout_ms and not after.closed:
+        timers.append(Timer(DueKind.RUN_LIMIT, "", plan.timeout_ms))
     return replace(
         index_changes,
         status=after.status,
-        ready=ready,
-        timers=(*index_changes.timers, *limit),
+        ready=tuple(ready),
+        timers=tuple(timers),
     )
 
 
 def _claimable(state: st.RunState) -> tuple[str, ...]:
     steps = state.steps
-    return tuple(
-        sorted(
-            step
-            for step in state.open_steps
-            if steps[step].status in st.CLAIMABLE and not steps[step].kind
-        )
-    )
+    of_workers = [path for path in state.open_steps if not steps[path].kind]
+    claimable = [path for path in of_workers if steps[path].status in st.CLAIMABLE]
+    return tuple(sorted(claimable))
 
 
 def _scheduled(
@@ -123,7 +120,28 @@ def _scheduled(
     after: st.RunState,
     draft: _Draft,
 ) -> None:
-    step = event.compensation if type(event) is ev.CompensationScheduled else event.step
+    _open_if_scheduled(plan, event.step, index, before, after, draft)
+
+
+def _compensated(
+    plan: Plan,
+    event: Any,
+    index: int,
+    before: st.RunState,
+    after: st.RunState,
+    draft: _Draft,
+) -> None:
+    _open_if_scheduled(plan, event.compensation, index, before, after, draft)
+
+
+def _open_if_scheduled(
+    plan: Plan,
+    step: str,
+    index: int,
+    before: st.RunState,
+    after: st.RunState,
+    draft: _Draft,
+) -> None:
     if step in after.open_steps and after.steps[step].status == st.SCHEDULED:
         _open(plan, step, index, 0, before, after, draft)
 
@@ -162,18 +180,16 @@ def _ended(
     draft: _Draft,
 ) -> None:
     step = event.step
-    if (
-        step in before.open_steps
-        and step not in after.open_steps
-        and not before.steps[step].kind
-    ):
+    if step not in before.open_steps or step in after.open_steps:
+        return
+    if not before.steps[step].kind:
         draft.closed[step] = None
 
 
 STEP_INDEX: Final[Mapping[type, Callable[..., None]]] = {
     ev.StepScheduled: _scheduled,
     ev.StepAdmitted: _scheduled,
-    ev.CompensationScheduled: _scheduled,
+    ev.CompensationScheduled: _compensated,
     ev.StepRetryScheduled: _retried,
     ev.StepLeaseLost: _lost,
     ev.StepCompleted: _ended,
@@ -195,17 +211,18 @@ def _open(
     draft: _Draft,
 ) -> None:
     """Note a step that may be claimed: again, if the store has a record of it, or for the first time."""
-    was = before.steps.get(step)
-    if (
-        was is not None
-        and step in before.open_steps
-        and (was.status != st.GATED or st.begun(before, step))
-    ):
+    if _has_record(before, step):
         draft.requeued[step] = _requeued(plan, step, delay_ms)
     else:
-        draft.ready[step] = _ready(
-            plan, step, index, delay_ms, after.steps[step].attempt
-        )
+        attempt = after.steps[step].attempt
+        draft.ready[step] = _ready(plan, step, index, delay_ms, attempt)
+
+
+def _has_record(state: st.RunState, step: str) -> bool:
+    """Tell whether the store has a record of a step: of one that waits at its gates, if it has been claimed before."""
+    if step not in state.open_steps:
+        return False
+    return state.steps[step].status != st.GATED or st.begun(state, step)
 
 
 def _ready(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> ReadyStep:
@@ -229,9 +246,9 @@ def _requeued(plan: Plan, step: str, delay_ms: int) -> RequeuedStep:
     spec = plan.of(step)
     limits = spec.timeouts
     return RequeuedStep(
-        step,
-        delay_ms,
-        limits.schedule_to_start_ms,
-        limits.start_to_close_ms,
-        spec.component or "",
+        step=step,
+        delay_ms=delay_ms,
+        schedule_to_start_ms=limits.schedule_to_start_ms,
+        start_to_close_ms=limits.start_to_close_ms,
+        component=spec.component or "",
     )

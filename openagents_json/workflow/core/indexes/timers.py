@@ -52,9 +52,11 @@ def _scheduled(
     event: ev.StepScheduled, _: st.RunState, after: st.RunState, due: TimerChanges
 ) -> None:
     step = event.step
-    if not (event.kind == "wait" or event.gates) or step not in after.open_steps:
+    is_wait = event.kind == "wait"
+    waits = is_wait or event.gates  # which is rare, and so asked first
+    if not waits or step not in after.open_steps:
         return
-    if event.kind != "wait":
+    if not is_wait:
         due.add(DueKind.GATES, step, 0)
     elif not after.steps[step].timer:
         due.add(DueKind.SIGNAL, step, 0, NEVER_MS)
@@ -78,12 +80,8 @@ def _timer_set(
 ) -> None:
     if after.steps[event.step].timer == event.timer:
         due.drop(DueKind.SIGNAL, event.step)
-        due.add(
-            DueKind.TIMER,
-            timer_subject(event.step, event.timer),
-            event.delay_ms,
-            event.at_ms,
-        )
+        subject = timer_subject(event.step, event.timer)
+        due.add(DueKind.TIMER, subject, event.delay_ms, event.at_ms)
 
 
 def _timer_fired(
@@ -107,35 +105,40 @@ def _child_closed(
 def _ended(
     event: StepEnd, before: st.RunState, after: st.RunState, due: TimerChanges
 ) -> None:
-    was, step = before.steps.get(event.step), after.steps[event.step]
-    if step.kind or step.waits or (was is not None and was.timer):
-        _step_ended(event, event.step, before, after, due)
+    path = event.step
+    step = after.steps[path]
+    was = before.steps.get(path, st.NO_STEP)
+    if was.timer and step.timer != was.timer:
+        due.drop(DueKind.TIMER, timer_subject(path, was.timer))
+    if step.kind:
+        _engine_step_ended(event, step, due)
+    # Most steps have no gates: nothing more is looked at.
+    if step.waits and path not in after.open_steps:
+        _give_gates_back(path, was, step, due)
 
 
-def _step_ended(
-    event: StepEnd,
-    step: str,
-    before: st.RunState,
-    after: st.RunState,
-    due: TimerChanges,
-) -> None:
-    was, now = before.steps.get(step), after.steps[step]
-    if was is not None and was.timer and now.timer != was.timer:
-        due.drop(DueKind.TIMER, timer_subject(step, was.timer))
-    if now.kind == "wait":
-        due.drop(DueKind.SIGNAL, step)
-    if now.kind == "workflow" and now.child and not isinstance(event, ev.StepCompleted):
-        is_closed = (DueKind.CHILD, step) in due.removed  # it closed by itself
-        due.drop(DueKind.CHILD, step)
+def _engine_step_ended(event: StepEnd, step: st.StepState, due: TimerChanges) -> None:
+    """Note that nobody waits any more for what a step of the engine's own waited for."""
+    path = event.step
+    if step.kind == "wait":
+        due.drop(DueKind.SIGNAL, path)
+    has_child = step.kind == "workflow" and step.child
+    if has_child and not isinstance(event, ev.StepCompleted):
+        is_closed = (DueKind.CHILD, path) in due.removed  # it closed by itself
+        due.drop(DueKind.CHILD, path)
         if not is_closed:
-            due.add(DueKind.CANCEL_CHILD, now.child, 0)
-    if step in after.open_steps:
-        return
-    if was is not None and was.status == st.GATED and now.gates is None:
-        due.drop(DueKind.GATES, step)
-        due.add(DueKind.GIVE_BACK, step, 0)  # it may be waiting in line
-    elif now.gates:
-        due.add(DueKind.GIVE_BACK, step, 0)
+            due.add(DueKind.CANCEL_CHILD, step.child, 0)
+
+
+def _give_gates_back(
+    path: str, was: st.StepState, step: st.StepState, due: TimerChanges
+) -> None:
+    """Note that a step has no use for its gates any more; one that never got them may be waiting in line."""
+    is_in_line = was.status == st.GATED and step.gates is None
+    if is_in_line:
+        due.drop(DueKind.GATES, path)
+    if is_in_line or step.gates:
+        due.add(DueKind.GIVE_BACK, path, 0)
 
 
 STEP_DUE: Final[

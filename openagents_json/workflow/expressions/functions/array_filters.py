@@ -23,7 +23,9 @@ _EXACT: Final = 2**53
 
 
 def _folded(budget: Budget, value: Any) -> Any:
-    return lowered(budget, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return lowered(budget, value)
+    return value
 
 
 def _keys(
@@ -81,7 +83,8 @@ def _unique(
     budget: Budget, value: Any, case_sensitive: bool = False, attribute: Any = None
 ) -> list[Any]:
     """Leave out elements whose keys came before."""
-    first_of_each, seen = [], set()
+    first_of_each = []
+    seen = set()
     elements = elements_to_visit(budget, value)
     keys = _keys(budget, elements, attribute, case_sensitive)
     for element, key in zip(elements, keys, strict=True):
@@ -131,7 +134,9 @@ def _end(index: int, hint: str) -> Callable[[Budget, Any], Any]:
 
     def run(budget: Budget, value: Any) -> Any:
         elements = value if isinstance(value, str) else elements_of(budget, value)
-        return elements[index] if elements else undefined(hint)
+        if elements:
+            return elements[index]
+        return undefined(hint)
 
     return run
 

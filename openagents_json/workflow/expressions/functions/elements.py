@@ -39,7 +39,7 @@ def attribute_getter(budget: Budget, attribute: Any, default: Any = None) -> Key
     if attribute is None:
         return lambda item: item
     names = attribute.split(".") if isinstance(attribute, str) else [attribute]
-    keys = [_key_of(name) for name in names]
+    keys = list(map(_key_of, names))
 
     def get(item: Any) -> Any:
         budget.spend(len(keys))
@@ -55,4 +55,6 @@ def attribute_getter(budget: Budget, attribute: Any, default: Any = None) -> Key
 def _key_of(name: Any) -> Any:
     """Return a number in a path as an index."""
     is_index = isinstance(name, str) and name.isdigit() and len(name) < _LONGEST_INDEX
-    return int(name) if is_index else name
+    if is_index:
+        return int(name)
+    return name

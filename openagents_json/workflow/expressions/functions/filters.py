@@ -30,7 +30,9 @@ _INDENT: Final = 16
 def _int(_: Budget, value: Any, default: Any = 0, base: int = 10) -> Any:
     _check_digits(value)
     try:
-        return int(value, base) if isinstance(value, str) else int(value)
+        if isinstance(value, str):
+            return int(value, base)
+        return int(value)
     except (TypeError, ValueError):
         pass
     try:
@@ -105,7 +107,8 @@ def _named(
     """Return the filter or test that arguments name first, with the rest of them."""
     if not args:
         raise TypeError(f"it needs the name of a {kind}")
-    name, rest = args[0], args[1:]
+    name = args[0]
+    rest = args[1:]
     if not isinstance(name, str) or name not in functions:
         raise OverBound(f"No {kind} named {name!r}.")
     function = functions[name]

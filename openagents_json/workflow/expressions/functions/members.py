@@ -33,22 +33,32 @@ def find_member(budget: Budget, value: Any, key: Any) -> Any:
     """Look a key, an index, a slice or a method up; keys win over methods."""
     if isinstance(value, Undefined | Null):
         return value
-    if isinstance(value, Mapping) and isinstance(key, str) and key in value:
+    if isinstance(key, str):
+        return _named_member(value, key)
+    is_index = isinstance(key, int | slice) and not isinstance(key, bool)
+    if is_index and isinstance(value, list | tuple | str):
+        return _element(budget, value, key)
+    return undefined(missing(value, key))
+
+
+def _named_member(value: Any, key: str) -> Any:
+    """Return what an object has under a key, else a method of that name."""
+    if isinstance(value, Mapping) and key in value:
         return value[key]
-    if (
-        isinstance(value, list | tuple | str)
-        and isinstance(key, int | slice)
-        and not isinstance(key, bool)
-    ):
-        if isinstance(key, slice):
-            budget.spend(1 + (len(value) >> (6 if isinstance(value, str) else 3)))
-        try:
-            return value[key]
-        except (IndexError, TypeError, ValueError):
-            return undefined(missing(value, key))
-    if isinstance(key, str) and key in _methods_of(value):
+    if key in _methods_of(value):
         return Method(key, value)
     return undefined(missing(value, key))
+
+
+def _element(budget: Budget, value: Any, key: int | slice) -> Any:
+    """Return what an array or a text has at an index, or a slice of it."""
+    if isinstance(key, slice):
+        a_unit = 6 if isinstance(value, str) else 3
+        budget.spend(1 + (len(value) >> a_unit))
+    try:
+        return value[key]
+    except (IndexError, TypeError, ValueError):
+        return undefined(missing(value, key))
 
 
 def undefined(hint: str) -> Undefined:
@@ -76,19 +86,25 @@ def call(budget: Budget, method: Any, args: list[Any], kwargs: dict[str, Any]) -
 def missing(value: Any, key: Any) -> str:
     """Say that a value has nothing under a key, and what it has."""
     if isinstance(value, Mapping):
-        names = [
-            str(name)
-            for name in (sorted(value, key=str) if isinstance(value, dict) else value)
-        ]
-        shown = ", ".join(names[:_SHOWN]) + (
-            f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        )
-        return f"there is no {key!r} (there are: {shown or 'none'})"
+        return f"there is no {key!r} (there are: {_shown_names(value)})"
     if isinstance(value, list | tuple | str) and isinstance(key, int):
         return f"there is no element {key} (there are: {len(value)})"
     if isinstance(value, str) and key in OF_TEXTS:
         return f"{key} is a method of strings: write {key}()"
     return f"{type_name(value)} has no {key!r}"
+
+
+def _shown_names(value: Mapping[Any, Any]) -> str:
+    names = list(value)
+    if not names:
+        return "none"
+    if isinstance(value, dict):  # else it has an order of its own
+        names.sort(key=str)
+    shown = ", ".join(map(str, names[:_SHOWN]))
+    more = len(names) - _SHOWN
+    if more > 0:
+        return f"{shown} and {more} more"
+    return shown
 
 
 def _methods_of(value: Any) -> Mapping[str, Function]:

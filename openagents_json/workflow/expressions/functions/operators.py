@@ -14,15 +14,19 @@ from openagents_json.workflow.expressions.null import Null
 from openagents_json.workflow.types import type_name
 
 _BITS: Final = 10_000
-_SEQUENCES: Final = (str, list, tuple)
+_INTEGERS: Final = (int,)
+_TEXTS: Final = (str,)
+_ARRAYS: Final = (list, tuple)
+_CONTAINERS: Final = (list, tuple, Mapping)
+_PLAIN: Final = (str, bool, int, float, Null, Undefined)
+"""What is written as it is, without a look at what is in it."""
+
 Binary = Callable[[Budget, Any, Any], Any]
 
 
 def text_of(budget: Budget, value: Any) -> str:
     """Return a value as text, as Python writes it; null of a skipped step is nothing."""
-    if isinstance(value, str):
-        return str(value)
-    if value is None or isinstance(value, bool | int | float | Null | Undefined):
+    if value is None or isinstance(value, _PLAIN):
         return str(value)
     if not isinstance(value, Mapping | list | tuple):
         raise OverBound(f"{type_name(value)} is no text")
@@ -31,12 +35,17 @@ def text_of(budget: Budget, value: Any) -> str:
     return str(dict(value) if isinstance(value, Mapping) else value)
 
 
+def _both(left: Any, right: Any, types: tuple[type, ...]) -> bool:
+    """Tell whether both operands are of some types."""
+    return isinstance(left, types) and isinstance(right, types)
+
+
 def add(budget: Budget, left: Any, right: Any) -> Any:
     """Add numbers, put texts or arrays together."""
     _bound_number("+", left, right)
-    if isinstance(left, str) and isinstance(right, str):
+    if _both(left, right, _TEXTS):
         budget.text(len(left) + len(right))
-    elif isinstance(left, list | tuple) and isinstance(right, list | tuple):
+    elif _both(left, right, _ARRAYS):
         budget.items(len(left) + len(right))
     return left + right
 
@@ -44,14 +53,19 @@ def add(budget: Budget, left: Any, right: Any) -> Any:
 def multiply(budget: Budget, left: Any, right: Any) -> Any:
     """Multiply numbers, repeat texts and arrays."""
     _bound_number("*", left, right)
-    for one, times in ((left, right), (right, left)):
-        if isinstance(one, _SEQUENCES) and isinstance(times, int):
-            count = len(one) * max(0, times)
-            if isinstance(one, str):
-                budget.text(count)
-            else:
-                budget.items(count)
+    _bound_repeated(budget, left, right)
+    _bound_repeated(budget, right, left)
     return left * right
+
+
+def _bound_repeated(budget: Budget, sequence: Any, times: Any) -> None:
+    """Count what is about to be repeated."""
+    if not isinstance(times, int):
+        return
+    if isinstance(sequence, str):
+        budget.text(len(sequence) * max(0, times))
+    elif isinstance(sequence, _ARRAYS):
+        budget.items(len(sequence) * max(0, times))
 
 
 def modulo(_: Budget, left: Any, right: Any) -> Any:
@@ -71,16 +85,27 @@ def power(_: Budget, left: Any, right: Any) -> Any:
 
 
 def _bound_number(sign: str, left: Any, right: Any) -> None:
-    if not sign or not (isinstance(left, int) and isinstance(right, int)):
+    size = _SIZES.get(sign)
+    if size is None or not _both(left, right, _INTEGERS):
         return
-    if sign == "**":
-        bits = left.bit_length() * max(0, right)
-        if abs(right) > _BITS:
-            bits = _BITS + 1
-    else:
-        bits = left.bit_length() + (right.bit_length() if sign == "*" else 0)
-    if bits > _BITS:
+    if size(left, right) > _BITS:
         raise OverBound("a number would be too large")
+
+
+def _bits_of_power(base: int, exponent: int) -> int:
+    # Also a large negative exponent takes long.
+    if abs(exponent) > _BITS:
+        return _BITS + 1
+    return base.bit_length() * max(0, exponent)
+
+
+_SIZES: Final[Mapping[str, Callable[[int, int], int]]] = {
+    "+": lambda left, _: left.bit_length(),
+    "-": lambda left, _: left.bit_length(),
+    "*": lambda left, right: left.bit_length() + right.bit_length(),
+    "**": _bits_of_power,
+}
+"""How many bits the result of an operator may have, at least about."""
 
 
 def _plain(function: Callable[[Any, Any], Any], sign: str = "") -> Binary:
@@ -93,11 +118,9 @@ def _plain(function: Callable[[Any, Any], Any], sign: str = "") -> Binary:
 
 def equal(budget: Budget, left: Any, right: Any) -> bool:
     """Compare two values; what cannot be equal is not looked at in full."""
-    if isinstance(left, str) and isinstance(right, str):
+    if _both(left, right, _TEXTS):
         budget.copy(min(len(left), len(right)))
-    elif isinstance(left, list | tuple | Mapping) and isinstance(
-        right, list | tuple | Mapping
-    ):
+    elif _both(left, right, _CONTAINERS):
         if len(left) != len(right):
             return False
         weigh(budget, left)
@@ -113,9 +136,9 @@ def ordered(compare: Callable[[Any, Any], Any]) -> Binary:
     """Return a comparison of order."""
 
     def run(budget: Budget, left: Any, right: Any) -> Any:
-        if isinstance(left, str) and isinstance(right, str):
+        if _both(left, right, _TEXTS):
             budget.copy(min(len(left), len(right)))
-        elif isinstance(left, list | tuple):
+        elif isinstance(left, _ARRAYS):
             weigh(budget, left)
         return compare(left, right)
 
@@ -125,8 +148,9 @@ def ordered(compare: Callable[[Any, Any], Any]) -> Binary:
 def contains(budget: Budget, container: Any, item: Any) -> bool:
     """Tell whether something is in a text, an array, or the keys of an object."""
     if isinstance(container, str):
-        budget.copy(len(container) + (len(item) if isinstance(item, str) else 0))
-    elif isinstance(container, list | tuple):
+        length = len(item) if isinstance(item, str) else 0
+        budget.copy(len(container) + length)
+    elif isinstance(container, _ARRAYS):
         before = budget.left
         weigh(budget, item)
         each = 1 + before - budget.left

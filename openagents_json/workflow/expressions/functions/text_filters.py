@@ -45,7 +45,13 @@ def _replace(
 ) -> str:
     """Replace one text by another."""
     text, before, after = (text_of(budget, value) for value in (s, old, new))
-    return replaced(budget, text, before, after, -1 if count is None else count)
+    return replaced(
+        budget=budget,
+        text=text,
+        old=before,
+        new=after,
+        count=-1 if count is None else count,
+    )
 
 
 def _trim(budget: Budget, value: Any, chars: str | None = None) -> str:

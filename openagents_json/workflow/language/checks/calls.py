@@ -18,7 +18,8 @@ def check_calls(
     """Warn of a run that starts itself without end, and of one that leaves no place to those that it starts."""
     stops = _may_stop(document)
     for location in locations:
-        reference, name = location.step.get("workflow"), location.step["id"]
+        reference = location.step.get("workflow")
+        name = location.step["id"]
         if not isinstance(reference, str) or reference.partition("@")[
             0
         ] != document.get("id"):
@@ -55,11 +56,10 @@ def _check_detached(
     document: Mapping[str, Any], location: StepLocation, collector: Collector
 ) -> None:
     spec = document.get("concurrency")
-    if (
-        not isinstance(spec, Mapping)
-        or spec.get("on_limit") != "reject"
-        or spec.get("limit") != 1
-    ):
+    if not isinstance(spec, Mapping):
+        return
+    admits_one = spec.get("on_limit") == "reject" and spec.get("limit") == 1
+    if not admits_one:
         return
     if "{" in str(spec.get("key", "")):  # another run may have another key
         return

@@ -21,7 +21,8 @@ def check_edges(
     for way in edges:
         into.setdefault(way.target, []).append(way)
     for index, step in steps_in(block):
-        at, incoming = f"{pointer}/steps/{index}", into.get(step["id"], [])
+        at = f"{pointer}/steps/{index}"
+        incoming = into.get(step["id"], [])
         _check_join(step, at, incoming, collector)
         _check_references(step, incoming, collector)
 
@@ -60,27 +61,36 @@ def _check_references(
     step: Mapping[str, Any], incoming: Sequence[DocumentEdge], collector: Collector
 ) -> None:
     """A reference is an edge: it is alive when its source completed, whatever the conditions of other edges say."""
-    guarded = [
-        way
-        for way in incoming
-        if way.kind == "goto" or (way.connection or {}).get("condition") is not None
-    ]
+    guarded = [way for way in incoming if _is_guarded(way)]
     kept = {id(way) for way in guarded}
     plain = [way for way in incoming if id(way) not in kept and way.kind != "reference"]
     if not guarded or plain or "condition" in step:
         return
-    guard = guarded[0]
-    what = "is not gone to" if guard.kind == "goto" else "has a condition that is false"
-    for way in incoming:
-        if way.kind == "reference":
-            message = (
-                f"step {step['id']!r} refers to {way.source!r}, so it begins when that has completed, even where the "
-                f"edge from {guard.source!r} {what}; give the step a condition, or say depends_on if that is meant"
-            )
-            collector.warn(
-                "reference_is_edge",
-                way.pointer,
-                message,
-                found=way.source,
-                step_id=step["id"],
-            )
+    references = [way for way in incoming if way.kind == "reference"]
+    for reference in references:
+        collector.warn(
+            "reference_is_edge",
+            reference.pointer,
+            _begins_anyway(step["id"], reference, guarded[0]),
+            found=reference.source,
+            step_id=step["id"],
+        )
+
+
+def _is_guarded(way: DocumentEdge) -> bool:
+    """Tell whether an edge may be closed though its source has completed."""
+    if way.kind == "goto":
+        return True
+    if way.connection is None:
+        return False
+    return way.connection.get("condition") is not None
+
+
+def _begins_anyway(step: str, reference: DocumentEdge, guard: DocumentEdge) -> str:
+    when = "has a condition that is false"
+    if guard.kind == "goto":
+        when = "is not gone to"
+    return (
+        f"step {step!r} refers to {reference.source!r}, so it begins when that has completed, even where the "
+        f"edge from {guard.source!r} {when}; give the step a condition, or say depends_on if that is meant"
+    )

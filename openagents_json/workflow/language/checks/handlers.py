@@ -9,7 +9,7 @@ from openagents_json.workflow.expressions.names import Names
 from openagents_json.workflow.language.checks.references import compiled
 from openagents_json.workflow.language.checks.shapes import array_of
 from openagents_json.workflow.language.graph import goto_target
-from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.language.problems import Collector, Nearest
 from openagents_json.workflow.language.scoping import local
 
 
@@ -28,7 +28,13 @@ def check_handlers(
         _check_target(handler, step, at, siblings, collector)
         if "output" in handler:
             names = local(inner, "error")
-            compiled(handler["output"], names, f"{at}/output", collector, step["id"])
+            compiled(
+                value=handler["output"],
+                names=names,
+                pointer=f"{at}/output",
+                collector=collector,
+                step_id=step["id"],
+            )
 
 
 def _check_target(
@@ -56,7 +62,7 @@ def _check_target(
             pointer,
             f"there is no step {target!r} to go to",
             found=target,
-            suggestion=collector.nearest(target, siblings),
+            near=Nearest(target, siblings),
             step_id=step["id"],
         )
     elif "foreach" in step:

@@ -11,10 +11,13 @@ from typing import Any, Final
 
 from openagents_json.workflow.expressions.templates import escape
 from openagents_json.workflow.language.options import Renamed
-from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.language.problems import Collector, Fix, Nearest
 from openagents_json.workflow.language.schema import KNOWN_KEYS, RENAMED, SCHEMA
 
 _KINDS: Final = {"#/$defs/step": "step", "#/$defs/connection": "connection"}
+ITEMS: Final = ("steps", "connections")
+"""What a document has an array of, each item of which is looked at by itself."""
+
 _OPEN: Final = frozenset({"state_dependencies"})
 """Objects of 0.1.4 of which only a part means something here."""
 
@@ -25,12 +28,17 @@ Schema = Mapping[str, Any]
 
 
 def check_keys(document: Mapping[str, Any], collector: Collector) -> None:
-    """Look for keys that mean nothing, in a document of any shape."""
+    """Look for keys that mean nothing, in a document of any shape, without its steps and connections."""
     _unknown(document, "document", "", collector)
     for name, value in document.items():
         schema = SCHEMA["properties"].get(name)
-        if schema is not None and name not in _OPEN:
+        if schema is not None and name not in _OPEN and name not in ITEMS:
             _walk(value, schema, f"/{escape(name)}", name, collector)
+
+
+def check_item_keys(item: Any, name: str, pointer: str, collector: Collector) -> None:
+    """Look for keys that mean nothing in one of the steps, or of the connections, of a document."""
+    _walk(item, SCHEMA["properties"][name]["items"], pointer, name, collector)
 
 
 def _walk(
@@ -42,7 +50,13 @@ def _walk(
     schema = _resolved(schema, value, name)
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            _walk(item, schema.get("items"), f"{pointer}/{index}", name, collector)
+            _walk(
+                value=item,
+                schema=schema.get("items"),
+                pointer=f"{pointer}/{index}",
+                name=name,
+                collector=collector,
+            )
     elif isinstance(value, Mapping):
         _object(value, schema, pointer, kind or name, collector)
 
@@ -60,26 +74,28 @@ def _object(
         _unknown(value, name, pointer, collector)
     elif properties and others is None:
         _misspelt(value, name, pointer, sorted(properties), collector)
-    for word in RENAMED.keys() & properties.keys():
-        _old_word(value, word, RENAMED[word], pointer, collector)
+    for word, renamed in RENAMED.items():
+        if renamed.old in value and word in properties:
+            _old_word(value, word, renamed, pointer, collector)
     for key, member in value.items():
         if isinstance(key, str):
             _walk(
-                member,
-                properties.get(key, others),
-                f"{pointer}/{escape(key)}",
-                name if key == "any" else key,
-                collector,
+                value=member,
+                schema=properties.get(key, others),
+                pointer=f"{pointer}/{escape(key)}",
+                name=name if key == "any" else key,
+                collector=collector,
             )
 
 
 def _resolved(schema: Schema, value: Any, name: str) -> Schema:
     """Return the schema that a value is meant to fit: what a reference leads to, the alternative whose keys it has."""
-    if (
+    is_shorthand = (
         name in ("compensate", "on_failure")
         and isinstance(value, Mapping)
         and "steps" not in value
-    ):
+    )
+    if is_shorthand:
         return _call()
     if "$ref" in schema:
         target: Schema = SCHEMA["$defs"][str(schema["$ref"]).rpartition("/")[2]]
@@ -87,25 +103,33 @@ def _resolved(schema: Schema, value: Any, name: str) -> Schema:
     choices: Sequence[Schema] = schema.get("anyOf") or schema.get("oneOf") or ()
     if not choices:
         return schema
-    json_type = "array" if isinstance(value, list | tuple) else "object"
-    fits = [
-        choice
-        for item in choices
-        if (choice := _resolved(item, value, "")).get("type") == json_type
-    ]
-    named = (
-        [choice for choice in fits if set(choice.get("required", ())) & set(value)]
-        if json_type == "object"
-        else fits
-    )
-    if named or len(fits) == 1:
-        return (named or fits)[0]
-    properties = {
-        key: item
-        for choice in fits
-        for key, item in (choice.get("properties") or {}).items()
-    }
-    return {"type": json_type, "properties": properties}
+    resolved = [_resolved(choice, value, "") for choice in choices]
+    if isinstance(value, list | tuple):
+        return _meant_array(resolved)
+    return _meant_object(resolved, value)
+
+
+def _meant_array(choices: Sequence[Schema]) -> Schema:
+    """Return the alternative that an array is meant to fit: the first one for arrays."""
+    arrays = [choice for choice in choices if choice.get("type") == "array"]
+    if arrays:
+        return arrays[0]
+    return {"type": "array", "properties": {}}
+
+
+def _meant_object(choices: Sequence[Schema], value: Any) -> Schema:
+    """Return the alternative whose keys an object has; all that any of them knows where it has none of them."""
+    objects = [choice for choice in choices if choice.get("type") == "object"]
+    keys = set(value)
+    named = [choice for choice in objects if keys & set(choice.get("required", ()))]
+    if named:
+        return named[0]
+    if len(objects) == 1:
+        return objects[0]
+    properties: dict[str, Any] = {}
+    for choice in objects:
+        properties |= choice.get("properties") or {}
+    return {"type": "object", "properties": properties}
 
 
 def _call() -> Schema:
@@ -126,15 +150,21 @@ def _old_word(
 ) -> None:
     """Comment on the word that an option had before: documents that say it go on as they did."""
     old = renamed.old
-    if old not in value:
-        return
-    at, hint = f"{pointer}/{old}", f"say {word}"
+    at = f"{pointer}/{old}"
+    hint = f"say {word}"
     if word in value:
         message = f"{word} and {old} are two words for the same: {renamed.what}"
         collector.error("conflicting_keys", at, message, found=old, suggestion=hint)
     else:
         message = f"{old} {renamed.why}; {word} is the word for that"
-        collector.warn("deprecated_key", at, message, found=old, suggestion=hint)
+        collector.warn(
+            "deprecated_key",
+            at,
+            message,
+            found=old,
+            suggestion=hint,
+            fix=Fix(old, word),
+        )
 
 
 def _misspelt(
@@ -145,23 +175,20 @@ def _misspelt(
     collector: Collector,
 ) -> None:
     for key in value:
-        if (
+        is_unknown = (
             key not in allowed
             and key not in _FOR_PEOPLE
             and not str(key).startswith("x-")
-        ):
+        )
+        if is_unknown:
             message = f"{key!r} means nothing in {name}; there are {', '.join(allowed)}"
-            at, hint = (
-                f"{pointer}/{escape(str(key))}",
-                collector.nearest(str(key), allowed),
-            )
             collector.error(
                 "unknown_key",
-                at,
+                f"{pointer}/{escape(str(key))}",
                 message,
                 found=str(key),
                 expected=list(allowed),
-                suggestion=hint,
+                near=Nearest(str(key), allowed),
             )
 
 
@@ -171,11 +198,10 @@ def _unknown(
     for key in value:
         if key not in KNOWN_KEYS[kind]:
             message = f"{key!r} means nothing in a {kind}; it is kept and ignored"
-            suggestion = collector.nearest(key, KNOWN_KEYS[kind])
             collector.warn(
                 "unknown_key",
                 f"{pointer}/{escape(key)}",
                 message,
                 found=key,
-                suggestion=suggestion,
+                near=Nearest(key, KNOWN_KEYS[kind]),
             )

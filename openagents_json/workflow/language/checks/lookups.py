@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from openagents_json.workflow.component_spec import Catalog, ComponentSpec
 from openagents_json.workflow.expressions.templates import escape
 from openagents_json.workflow.language.checks.shapes import array_of, object_of
 from openagents_json.workflow.language.graph import split_end
-from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.language.problems import Collector, Nearest
 from openagents_json.workflow.versions import RANGES, is_range
 
 NO_COMPONENTS = (
@@ -20,21 +19,25 @@ NO_COMPONENTS = (
 
 _ALIAS = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 
-Carried = Mapping[str, Sequence[tuple[str, int]]]
-"""The inputs that connections bring to each step of a block, with the numbers of the connections."""
+Carried = Mapping[str, frozenset[str]]
+"""The names of the inputs that connections bring to each step of a block."""
+
+NOTHING_CARRIED: Final[Carried] = {}
 
 
 def carried_in(block: Mapping[str, Any]) -> Carried:
     """Find what connections bring to each step of a block."""
-    carried: dict[str, list[tuple[str, int]]] = {}
-    for index, connection in enumerate(array_of(block.get("connections"))):
-        end = object_of(connection).get("target")
-        if not isinstance(end, str):
-            continue
-        target, name = split_end(end)
+    carried: dict[str, set[str]] = {}
+    for connection in array_of(block.get("connections")):
+        target, name = _target_of(connection)
         if name is not None:
-            carried.setdefault(target, []).append((name, index))
-    return carried
+            carried.setdefault(target, set()).add(name)
+    return {target: frozenset(names) for target, names in carried.items()}
+
+
+def _target_of(connection: Any) -> tuple[str, str | None]:
+    end = object_of(connection).get("target")
+    return split_end(end) if isinstance(end, str) else ("", None)
 
 
 def check_component(
@@ -52,8 +55,36 @@ def check_component(
     if spec is None:
         _no_component(step, reference, pointer, catalog, collector)
     elif spec.inputs is not None:
-        arriving = carried.get(step["id"], ())
+        arriving = carried.get(step["id"], frozenset())
         _check_arguments(step, spec, pointer, arriving, collector)
+
+
+def check_target_input(
+    connection: Any,
+    pointer: str,
+    steps: Mapping[str, Mapping[str, Any]],
+    catalog: Catalog,
+    collector: Collector,
+) -> None:
+    """Look up the input that a connection of a block brings something to; `steps` are those of the block, by id."""
+    target, name = _target_of(connection)
+    reference = steps.get(target, {}).get("component")
+    if name is None or not isinstance(reference, str):
+        return
+    spec = catalog.find(reference)
+    if spec is None or spec.inputs is None:
+        return
+    names = [parameter.name for parameter in spec.inputs]
+    if name not in names:
+        message = f"component {spec.name} has no input {name!r}"
+        collector.error(
+            "missing_target_input",
+            f"{pointer}/target",
+            message,
+            found=name,
+            near=Nearest(name, names),
+            step_id=target,
+        )
 
 
 def _no_component(
@@ -70,26 +101,35 @@ def _no_component(
         message = f"{version_range!r} is no range of versions"
         _invalid_range(step, version_range, at, message, collector)
         return
+    near = None
     other_version = catalog.find(base)
     if other_version:
         code = "version_incompatible"
         hint = f"version {other_version.version} is there"
     else:
         code = "unknown_component"
-        names = iter(catalog.names())
-        first = next(names, None)
-        if first is None:
-            hint = NO_COMPONENTS
-        else:
-            hint = collector.nearest(base, chain([first], names))
+        is_empty = next(iter(catalog.names()), None) is None
+        hint = NO_COMPONENTS if is_empty else ""
+        near = None if is_empty else Nearest(base, _Again(catalog.names))
     collector.error(
         code,
         at,
         f"there is no component {reference!r}",
         found=reference,
         suggestion=hint,
+        near=near,
         step_id=step["id"],
     )
+
+
+class _Again:
+    """Names that are asked for each time they are gone through: there may be very many."""
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        self._names = names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
 
 
 def check_workflow(
@@ -108,20 +148,20 @@ def check_workflow(
     if base == document.get("id") or find(reference) is not None:
         return
     at = f"{pointer}/workflow"
-    if version and not is_range(version) and not _ALIAS.fullmatch(version):
+    is_no_version = version and not is_range(version) and not _ALIAS.fullmatch(version)
+    if is_no_version:
         message = f"{version!r} is neither a range of versions nor an alias"
         _invalid_range(step, version, at, message, collector)
         return
-    names = catalog.workflow_names() if hasattr(catalog, "workflow_names") else ()
+    names = getattr(catalog, "workflow_names", tuple)
     has_other = bool(find(base))
     collector.error(
         "unknown_workflow",
         at,
-        f"there is no workflow {reference!r}; add it with `openagents workflows add FILE`",
+        f"there is no workflow {reference!r}; publish it first",
         found=reference,
-        suggestion="another version is there"
-        if has_other
-        else collector.nearest(base, names),
+        suggestion="another version is there" if has_other else "",
+        near=None if has_other else Nearest(base, _Again(names)),
         step_id=step["id"],
     )
 
@@ -147,33 +187,24 @@ def _check_arguments(
     step: Mapping[str, Any],
     spec: ComponentSpec,
     pointer: str,
-    arriving: Iterable[tuple[str, int]],
+    carried: frozenset[str],
     collector: Collector,
 ) -> None:
     given = object_of(step.get("inputs"))
     parameters = {parameter.name: parameter for parameter in spec.inputs or ()}
-
-    def unknown(code: str, name: str, at: str) -> None:
-        collector.error(
-            code,
-            at,
-            f"component {spec.name} has no input {name!r}",
-            found=name,
-            suggestion=collector.nearest(name, parameters),
-            step_id=step["id"],
-        )
-
-    carried = set()
-    for name, index in arriving:
-        carried.add(name)
-        if name not in parameters:
-            unknown("missing_target_input", name, f"/connections/{index}/target")
     for name in given:
         if name not in parameters:
-            at = f"{pointer}/inputs/{escape(name)}"
-            unknown("unknown_component_input", name, at)
+            collector.error(
+                "unknown_component_input",
+                f"{pointer}/inputs/{escape(name)}",
+                f"component {spec.name} has no input {name!r}",
+                found=name,
+                near=Nearest(name, parameters),
+                step_id=step["id"],
+            )
     for name, parameter in parameters.items():
-        if parameter.required and name not in given and name not in carried:
+        is_missing = parameter.required and name not in given and name not in carried
+        if is_missing:
             collector.error(
                 "missing_component_input",
                 f"{pointer}/inputs",

@@ -13,7 +13,7 @@ from openagents_json.workflow.expressions.templates import (
     compile_condition,
     compile_value,
 )
-from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.language.problems import Collector, Nearest
 
 
 def compiled(
@@ -62,7 +62,8 @@ class _ReferenceCheck:
             self._check_path(path)
 
     def _check_path(self, path: tuple[str, ...]) -> None:
-        root, names = path[0], self.names
+        root = path[0]
+        names = self.names
         if root == SECRETS and root not in names.steps:
             self._check_secret()
         elif root in ("input", "inputs"):
@@ -88,15 +89,20 @@ class _ReferenceCheck:
 
     def _check_input(self, keys: tuple[str, ...]) -> None:
         declared = self.names.inputs
-        if keys and declared and keys[0] not in declared:
+        self.collector.uses.add(("inputs", *keys[:1]))
+        is_undeclared = keys and declared and keys[0] not in declared
+        if is_undeclared:
             message = f"the document declares no input {keys[0]!r}"
             self._missing("missing_workflow_input", message, keys[0], declared)
 
     def _check_step(self, path: tuple[str, ...]) -> None:
         """Look up a path that begins with the id of a step."""
         if not path:
+            self.collector.uses.add(("steps",))
             return
-        step, names = path[0], self.names
+        step = path[0]
+        names = self.names
+        self.collector.uses.add(_use_of(path))
         if step not in names.steps:
             message = f"there is no step {step!r}"
             self._missing("missing_referenced_step", message, step, names.steps)
@@ -123,16 +129,21 @@ class _ReferenceCheck:
     def _missing(
         self, code: str, message: str, name: str, candidates: Iterable[str]
     ) -> None:
-        collector = self.collector
-        collector.error(
+        self.collector.error(
             code,
             self.part.pointer,
             f"{message} (in {self.part.source!r})",
             found=name,
-            expected=collector.some_of(candidates),
-            suggestion=collector.nearest(name, candidates),
+            near=Nearest(name, candidates, is_listed=True),
             step_id=self.step_id,
         )
+
+
+def _use_of(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what of a step a path refers to: one of its outputs, or all of it."""
+    if path[1:2] == ("outputs",):
+        return ("steps", path[0], *path[2:3])
+    return ("steps", path[0], *path[1:2])
 
 
 def _longest(paths: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:

@@ -15,27 +15,35 @@ _REFERENCE: Final = re.compile(
 )
 
 
-def check_secrets(
-    document: Mapping[str, Any], locations: Iterable[StepLocation], collector: Collector
-) -> None:
-    """Refuse secrets in the names of members and in the defaults of inputs, which are no templates."""
+def check_secrets(locations: Iterable[StepLocation], collector: Collector) -> None:
+    """Refuse secrets in the names of members, which are no templates."""
     for location in locations:
         for pointer, name in _names(
             location.step.get("inputs"), f"{location.pointer}/inputs"
         ):
             _refuse(
-                pointer,
-                name,
-                "the name of a member is no template",
-                collector,
-                location.step.get("id"),
+                pointer=pointer,
+                text=name,
+                why="the name of a member is no template",
+                collector=collector,
+                step_id=location.step.get("id"),
             )
+
+
+def check_default_secrets(document: Mapping[str, Any], collector: Collector) -> None:
+    """Refuse secrets in the defaults of inputs, which are no templates."""
     inputs = document.get("inputs")
     for name, spec in (inputs if isinstance(inputs, Mapping) else {}).items():
         default = spec.get("default") if isinstance(spec, Mapping) else None
         pointer = f"/inputs/{escape(name)}/default"
         for at, text in (*_texts(default, pointer), *_names(default, pointer)):
-            _refuse(at, text, "a default is no template", collector, None)
+            _refuse(
+                pointer=at,
+                text=text,
+                why="a default is no template",
+                collector=collector,
+                step_id=None,
+            )
 
 
 def _refuse(

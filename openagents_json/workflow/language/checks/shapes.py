@@ -13,7 +13,9 @@ def object_of(value: Any) -> Mapping[str, Any]:
 
 def array_of(value: Any) -> list[Any]:
     """Return an array, an empty one where there is none."""
-    return list(value) if isinstance(value, list | tuple) else []
+    if isinstance(value, list | tuple):
+        return list(value)
+    return []
 
 
 def is_templated(text: str) -> bool:

@@ -17,7 +17,7 @@ from openagents_json.workflow.language.checks.waits import (
 )
 from openagents_json.workflow.language.compile_step import compile_step
 from openagents_json.workflow.language.nested_steps import compensation_step
-from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.language.problems import Collector, Nearest
 from openagents_json.workflow.language.scoping import COMPENSATION, inner_names, local
 from openagents_json.workflow.language.steps import Call
 
@@ -52,7 +52,13 @@ class StepCheck:
         self._what_it_does()
         self._outputs()
         self._dependencies()
-        check_handlers(self.step, self.pointer, self.inner, self.ids, self.collector)
+        check_handlers(
+            step=self.step,
+            pointer=self.pointer,
+            inner=self.inner,
+            siblings=self.ids,
+            collector=self.collector,
+        )
         self._compensation()
         check_waits(self.step, self.pointer, self.collector)
         return self.parts
@@ -99,11 +105,11 @@ class StepCheck:
     def _condition(self, value: Any, names: Names, option_path: str) -> None:
         if isinstance(value, str):
             self.parts += compiled(
-                value,
-                names,
-                f"{self.pointer}/{option_path}",
-                self.collector,
-                self.name,
+                value=value,
+                names=names,
+                pointer=f"{self.pointer}/{option_path}",
+                collector=self.collector,
+                step_id=self.name,
                 condition=True,
             )
 
@@ -125,7 +131,7 @@ class StepCheck:
                 f"{self.pointer}/depends_on/{index}",
                 f"there is no step {source!r}{elsewhere}",
                 found=source,
-                suggestion=self.collector.nearest(source, self.ids),
+                near=Nearest(source, self.ids),
                 step_id=self.name,
             )
 
@@ -144,7 +150,15 @@ class StepCheck:
         """Look at a compensation with options of a step that are not those of a call: whether it can be compiled."""
         pointer = f"{self.pointer}/compensate"
         try:
-            compile_step(undo, "", names, names, {}, pointer, None)
+            compile_step(
+                step=undo,
+                path="",
+                names=names,
+                inner=names,
+                binding={},
+                pointer=pointer,
+                block=None,
+            )
         except ExpressionError as error:
             error_pointer = getattr(error, "pointer", pointer)
             self.collector.error(

@@ -1,0 +1,1 @@
+"""Commands of components: what they have done, and those that other descriptions bring in."""

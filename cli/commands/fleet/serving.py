@@ -1,0 +1,63 @@
+"""What `worker --type` does: begins the processes of each type, and looks after them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.commands.dev.worker_process import WorkerProcess, orders_of
+from cli.commands.fleet.fleet import Fleet
+from cli.logs.handlers import teller
+from openagents_json.engine import Engine, load_components
+from openagents_json.engine.worker_types.backlog import waiting_by_queue
+from openagents_json.engine.worker_types.settle import TypeProcesses, processes_of
+
+if TYPE_CHECKING:
+    from openagents_json.engine import Settings
+
+
+def serve_types(
+    settings: Settings,
+    components: Sequence[str],
+    types: str,
+    options: Mapping[str, Any],
+    *,
+    name: str,
+    telemetry: str,
+) -> int:
+    """Work on some worker types until told to stop; gives the exit code."""
+    names = list(dict.fromkeys(filter(None, map(str.strip, types.split(",")))))
+    if not names:
+        raise click.BadParameter("it names no worker type", param_hint="--type")
+    # This process imports no components: those of its children have them.
+    with Engine.open(settings, components=load_components(())) as engine:
+        # With the server's URL, so that all work on one store, also on that of a directory.
+        here = settings.model_copy(update={"url": settings.url or engine.url})
+        served = [processes_of(here, worker_type, options) for worker_type in names]
+        fleet = Fleet(
+            served,
+            start=partial(
+                _start, components=components, name=name, telemetry=telemetry
+            ),
+            waiting=lambda: waiting_by_queue(engine, [x.queue for x in served]),
+            grace_seconds=settings.grace_seconds,
+            steady_ms=engine.clock.steady_ms,
+            tell=teller(settings.log_format),
+        )
+        return fleet.run()
+
+
+def _start(
+    worker_type: TypeProcesses, *, components: Sequence[str], name: str, telemetry: str
+) -> WorkerProcess:
+    orders = orders_of(
+        worker_type.settings,
+        components,
+        name=name or worker_type.name,
+        pool=worker_type.pool,
+        telemetry=telemetry,
+    )
+    return WorkerProcess(orders)

@@ -1,0 +1,1 @@
+"""Commands of published workflows: found, compared, retired, with their past."""

@@ -1,0 +1,1 @@
+"""What acts on runs: on many at once, by what they are, and for good."""

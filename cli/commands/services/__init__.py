@@ -1,0 +1,1 @@
+"""Commands of the services over HTTP: serving them, and who may call them."""

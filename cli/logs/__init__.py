@@ -1,0 +1,1 @@
+"""What processes that work write about it, beside the runs: lines for people, or JSON for machines."""

@@ -1,0 +1,25 @@
+"""Commands that work on a store itself, which no service does for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def at_a_store(command: Command) -> Command:
+    """Let a command refuse the URL of a service, before it begins anything."""
+
+    @wraps(command)
+    def with_store(*, target: Any, **values: Any) -> Any:
+        if target.is_remote:
+            from openagents_json.client import NeedsStore
+
+            raise NeedsStore(f"`{click.get_current_context().command_path}`")
+        return command(target=target, **values)
+
+    return with_store  # type: ignore[return-value]

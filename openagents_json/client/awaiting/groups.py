@@ -1,0 +1,203 @@
+# Written by scripts/async_client from client/blocking: change it there.
+"""What a client offers beside its runs, in the groups in which the engine has it: views, past, schedules, workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from openagents_json.client.calls import lists, registry, runs, schedules, steering
+from openagents_json.client.keys import NewKey
+from openagents_json.engine.answers.lists import FailureClass, OpenStep, RunPage
+from openagents_json.engine.answers.runs import RunInfo
+
+if TYPE_CHECKING:
+    from openagents_json.client.wire.awaiting import AwaitingWire
+    from openagents_json.engine import (
+        Comparison,
+        ComponentStatistics,
+        Firing,
+        Progress,
+        RunFilter,
+        Schedule,
+    )
+    from openagents_json.workflow.types import Json
+
+
+class Group:
+    """Calls that belong together."""
+
+    def __init__(self, wire: AwaitingWire, new_key: NewKey) -> None:
+        self._wire = wire
+        self._new_key = new_key
+
+
+class AsyncClientViews(Group):
+    """Questions to the views of a store; answers are as new as its log."""
+
+    async def runs(
+        self, chosen: RunFilter | None = None, *, limit: int = 50, after: str = ""
+    ) -> RunPage:
+        """Return a page of runs, newest first."""
+        return await self._wire.carry_out(lists.runs(chosen, limit, after))
+
+    async def as_of(
+        self,
+        time_ms: int,
+        chosen: RunFilter | None = None,
+        *,
+        limit: int = 50,
+        after: str = "",
+    ) -> RunPage:
+        """Return a page of runs as they were at a time."""
+        return await self._wire.carry_out(lists.as_of(time_ms, chosen, limit, after))
+
+    async def count(self, chosen: RunFilter | None = None) -> int:
+        """Count runs."""
+        return await self._wire.carry_out(lists.count(chosen))
+
+    async def run_of(self, beginning: str) -> str:
+        """Return the run whose id begins like that; what begins none is given back.
+
+        Raises AmbiguousRun.
+        """
+        return await self._wire.carry_out(lists.run_of(beginning))
+
+    async def steps(self, *, status: str = "", worker: str = "") -> list[OpenStep]:
+        """Return the steps under way in all runs, in no order."""
+        return await self._wire.carry_out(lists.steps(status, worker))
+
+    async def components(self) -> list[ComponentStatistics]:
+        """Return what happened to the attempts of each component."""
+        return await self._wire.carry_out(lists.components())
+
+    async def failures(self) -> list[FailureClass]:
+        """Return the classes of failures, the latest first."""
+        return await self._wire.carry_out(lists.failures())
+
+
+class AsyncClientReplays(Group):
+    """What can be done with the past of runs."""
+
+    async def skip(self, run: str, step: str, reason: str = "") -> None:
+        """Let a run go on as if a step had been skipped; a closed run is opened again."""
+        await self._wire.carry_out(steering.skip(run, step, reason, self._new_key()))
+
+    async def complete(
+        self, run: str, step: str, output: Json = None, reason: str = ""
+    ) -> None:
+        """Let a run go on as if a step had returned `output`; a closed run is opened again."""
+        key = self._new_key()
+        await self._wire.carry_out(steering.complete(run, step, output, reason, key))
+
+    async def replay(
+        self,
+        run: str,
+        *,
+        inputs: Mapping[str, Json] | None = None,
+        reason: str = "",
+    ) -> None:
+        """Do a closed run again, but for what has not changed."""
+        await self._wire.carry_out(steering.rerun(run, inputs, reason, self._new_key()))
+
+    async def fork(
+        self,
+        run: str,
+        at: int,
+        *,
+        inputs: Mapping[str, Json] | None = None,
+        reason: str = "",
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Begin a new run with the same past up to an event, and give its id."""
+        key = idempotency_key or self._new_key()
+        return await self._wire.carry_out(steering.fork(run, at, inputs, reason, key))
+
+    async def state_at(
+        self, run: str, *, version: int | None = None, time_ms: int | None = None
+    ) -> RunInfo:
+        """Return a run as it was after an event, or at a time."""
+        return await self._wire.carry_out(runs.state_at(run, version, time_ms))
+
+    async def diff(self, one: str, other: str) -> Comparison:
+        """Compare two runs."""
+        return await self._wire.carry_out(runs.diff(one, other))
+
+
+class AsyncClientSchedules(Group):
+    """The schedules of a store."""
+
+    async def create(self, schedule: Schedule, *, replace_it: bool = False) -> Progress:
+        """Create a schedule, or replace it."""
+        return await self._wire.carry_out(
+            schedules.put(schedule, replace_it=replace_it)
+        )
+
+    async def get(self, name: str) -> tuple[Schedule, Progress]:
+        """Return a schedule and how far it has come."""
+        return await self._wire.carry_out(schedules.one(name))
+
+    async def every(self) -> list[tuple[Schedule, Progress]]:
+        """Return all schedules."""
+        return await self._wire.carry_out(schedules.every())
+
+    async def delete(self, name: str) -> None:
+        """Remove a schedule; its runs go on."""
+        await self._wire.carry_out(schedules.delete(name))
+
+    async def pause(self, name: str, *, paused: bool = True) -> None:
+        """Fire no more until resumed."""
+        await self._wire.carry_out(
+            schedules.pause(name, self._new_key(), paused=paused)
+        )
+
+    async def trigger(
+        self, name: str, *, actor: str = "", idempotency_key: str | None = None
+    ) -> str:
+        """Start a run of a schedule now, and give its id; who does it is told by the API key, and not by `actor`."""
+        del actor
+        key = idempotency_key or self._new_key()
+        return await self._wire.carry_out(schedules.trigger(name, key))
+
+    async def next_firings(self, name: str, count: int = 5) -> list[Firing]:
+        """Return when a schedule fires next."""
+        return await self._wire.carry_out(schedules.next_firings(name, count))
+
+
+class AsyncClientWorkflows(Group):
+    """The published workflows of a store."""
+
+    async def published(self) -> dict[str, dict[str, Any]]:
+        """Return what is published, under "id@version"."""
+        return await self._wire.carry_out(registry.published())
+
+    async def aliases(self) -> dict[str, dict[str, Any]]:
+        """Return what the aliases mean, under "id@alias"."""
+        return await self._wire.carry_out(registry.aliases())
+
+    async def document(self, reference: str) -> dict[str, Any]:
+        """Return the document of a published workflow: `id`, `id@range` or `id@alias`.
+
+        Raises UnknownWorkflow.
+        """
+        published = await self._wire.carry_out(registry.version(reference))
+        return published.document
+
+    async def version(self, reference: str) -> registry.PublishedVersion:
+        """Return which version `id`, `id@range` or `id@alias` means, with its document and its hash.
+
+        Raises UnknownWorkflow.
+        """
+        return await self._wire.carry_out(registry.version(reference))
+
+
+class AsyncClientArchive(Group):
+    """What keeps runs from being erased."""
+
+    async def hold(self, run: str, reason: str = "") -> None:
+        """Let nothing of a run be erased."""
+        await self._wire.carry_out(steering.hold(run, reason, self._new_key()))
+
+    async def release(self, run: str, reason: str = "") -> None:
+        """Let a held run be erased again."""
+        await self._wire.carry_out(steering.release(run, reason, self._new_key()))

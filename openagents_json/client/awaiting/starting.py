@@ -1,0 +1,120 @@
+# Written by scripts/async_client from client/blocking: change it there.
+"""What a client begins: runs, many runs, durable calls of a component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from openagents_json.client.awaiting.handle import AsyncClientRun, Runs
+from openagents_json.client.calls import starting
+from openagents_json.client.keys import NewKey, keys_of
+from openagents_json.engine.answers.runs import Result
+
+if TYPE_CHECKING:
+    from openagents_json.client.wire.awaiting import AwaitingWire
+    from openagents_json.engine.documents import Document
+    from openagents_json.workflow.types import Json
+
+Output = TypeVar("Output")
+
+
+class AsyncClientStarting(Runs):
+    """The starts of a client: each has an idempotency key, so that one that is sent again begins no second run."""
+
+    _wire: AwaitingWire
+    _new_key: NewKey
+
+    @overload
+    async def start(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
+        output: None = None,
+    ) -> AsyncClientRun[Json]: ...
+
+    @overload
+    async def start(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
+        output: type[Output],
+    ) -> AsyncClientRun[Output]: ...
+
+    async def start(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
+        output: type[Any] | None = None,
+    ) -> AsyncClientRun[Any]:
+        """Start a run and give its id, which is its handle too; as `Engine.start`, whose errors it raises."""
+        key = idempotency_key or self._new_key()
+        call = starting.start(workflow, inputs, key, labels, budget)
+        started = await self._wire.carry_out(call)
+        # Nobody else has a key of this client's own: a start that was sent again has begun the run itself.
+        is_new = idempotency_key is None or started.is_new
+        return AsyncClientRun(started.id, self, output, is_new=is_new)
+
+    async def start_many(
+        self,
+        requests: Sequence[tuple[Document, Mapping[str, Json]]],
+        *,
+        keys: Sequence[str | None] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> list[AsyncClientRun[Json]]:
+        """Start several runs, a thousand with a request; one that has not begun says why in `error`."""
+        run_keys = keys_of(keys, len(requests), self._new_key)
+        calls = starting.start_many(requests, run_keys, labels)
+        outcomes = [one for call in calls for one in await self._wire.carry_out(call)]
+        return [AsyncClientRun(one.id, self, error=one.error) for one in outcomes]
+
+    async def start_job(
+        self,
+        component: str,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> AsyncClientRun[Json]:
+        """Call a component durably, without a document: a run of one step, whose output is what it returns."""
+        key = idempotency_key or self._new_key()
+        started = await self._wire.carry_out(
+            starting.start_job(component, inputs, key, labels)
+        )
+        is_new = idempotency_key is None or started.is_new
+        return AsyncClientRun(started.id, self, is_new=is_new)
+
+    async def run(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
+        timeout: float | None = None,
+    ) -> Result:
+        """Start a run and wait for its end.
+
+        Raises as `start` and `wait` do.
+        """
+        run = await self.start(
+            workflow,
+            inputs,
+            idempotency_key=idempotency_key,
+            labels=labels,
+            budget=budget,
+        )
+        return await self.wait(run, timeout=timeout)

@@ -1,0 +1,1 @@
+"""OpenAPI documents as specs of components: each operation is one."""

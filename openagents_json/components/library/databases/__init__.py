@@ -1,0 +1,1 @@
+"""Databases as `sql.query` and `sql.execute` reach them."""

@@ -1,0 +1,1 @@
+"""Messages of `email.send`, and the servers that take them."""

@@ -1,0 +1,1 @@
+"""Programs as `process.run` runs them."""

@@ -1,0 +1,216 @@
+"""The language server: what an editor asks is answered from the text as it is there now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, BinaryIO, Final
+
+from lsprotocol import types as lsp
+from pygls import uris
+from pygls.lsp.server import LanguageServer
+from pygls.workspace import TextDocument
+
+from openagents_json.catalog.registry import Registry
+from openagents_json.engine.editing.completion import Completion, Proposal
+from openagents_json.engine.editing.meanings import Meanings
+from openagents_json.engine.editing.outline import (
+    Outline,
+    looks_like_a_workflow,
+    outline_of,
+)
+from openagents_json.workflow.language.problems import Problem, Report
+from openagents_json.workflow.validation.session import ValidationSession
+
+_SEVERITIES: Final = {
+    "error": lsp.DiagnosticSeverity.Error,
+    "warning": lsp.DiagnosticSeverity.Warning,
+}
+_KINDS: Final = {
+    "component": lsp.CompletionItemKind.Function,
+    "input": lsp.CompletionItemKind.Variable,
+    "member": lsp.CompletionItemKind.Property,
+    "step": lsp.CompletionItemKind.Reference,
+    "value": lsp.CompletionItemKind.Field,
+    "word": lsp.CompletionItemKind.EnumMember,
+}
+_TRIGGERS: Final = [".", '"', "{", " "]
+
+
+def serve(registry: Registry, notice: str, stdin: BinaryIO, stdout: BinaryIO) -> None:
+    """Answer one editor until it goes; `notice` is shown to it at first, if it says anything."""
+    server = LanguageServer("openagents", version("openagents-json"))
+    editing = _Editing(server, registry, notice)
+    for feature, answer in editing.answers().items():
+        options = _OPTIONS.get(feature)
+        server.feature(feature, options)(_plain(answer))
+    server.start_io(stdin, stdout)
+
+
+_OPTIONS: Final[Mapping[str, Any]] = {
+    lsp.TEXT_DOCUMENT_COMPLETION: lsp.CompletionOptions(trigger_characters=_TRIGGERS)
+}
+
+
+def _plain(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function of its own: the library notes on each what it answers."""
+
+    def handle(params: Any) -> Any:
+        return answer(params)
+
+    return handle
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A text with its parts, until it changes."""
+
+    document: TextDocument
+    outline: Outline
+    is_yaml: bool
+
+    def range(self, start: int, end: int) -> lsp.Range:
+        """Return a stretch as the editor counts it."""
+        at = self.document.client_position_at_offset
+        return lsp.Range(at(start), at(end))
+
+
+class _Editing:
+    """Answers for all texts that the editor shows."""
+
+    def __init__(self, server: LanguageServer, registry: Registry, notice: str) -> None:
+        self._server = server
+        self._registry = registry
+        self._notice = notice
+        self._sessions: dict[str, ValidationSession] = {}
+        self._outlines: dict[str, tuple[str, Outline]] = {}
+
+    def answers(self) -> dict[str, Callable[[Any], Any]]:
+        """Return what is answered, by the methods of the protocol."""
+        return {
+            lsp.INITIALIZED: self._begin,
+            lsp.TEXT_DOCUMENT_DID_OPEN: self._changed,
+            lsp.TEXT_DOCUMENT_DID_CHANGE: self._changed,
+            lsp.TEXT_DOCUMENT_DID_CLOSE: self._closed,
+            lsp.TEXT_DOCUMENT_COMPLETION: self._complete,
+            lsp.TEXT_DOCUMENT_HOVER: self._hover,
+            lsp.TEXT_DOCUMENT_DEFINITION: self._definition,
+        }
+
+    # -- what the editor tells ---------------------------------------------------------------------------
+
+    def _begin(self, _: lsp.InitializedParams) -> None:
+        if self._notice:
+            message = lsp.ShowMessageParams(lsp.MessageType.Warning, self._notice)
+            self._server.window_show_message(message)
+
+    def _changed(self, params: Any) -> None:
+        uri = params.text_document.uri
+        opened = self._opened(uri)
+        report = self._report(uri, opened)
+        problems = () if report is None else report.problems
+        diagnostics = lsp.PublishDiagnosticsParams(
+            uri, [_diagnostic(problem, opened) for problem in problems]
+        )
+        self._server.text_document_publish_diagnostics(diagnostics)
+
+    def _closed(self, params: lsp.DidCloseTextDocumentParams) -> None:
+        uri = params.text_document.uri
+        self._sessions.pop(uri, None)
+        self._outlines.pop(uri, None)
+        self._server.text_document_publish_diagnostics(
+            lsp.PublishDiagnosticsParams(uri, [])
+        )
+
+    def _report(self, uri: str, opened: _Opened) -> Report | None:
+        """Return what is wrong with a text; None for one that is no workflow, as editors show all files of a kind."""
+        text = opened.document.source
+        if not looks_like_a_workflow(text):
+            return None
+        session = self._sessions.get(uri)
+        if session is None:
+            session = self._sessions[uri] = ValidationSession(self._registry)
+        return session.check(text, is_yaml=opened.is_yaml)
+
+    # -- what it asks ------------------------------------------------------------------------------------
+
+    def _complete(self, params: lsp.CompletionParams) -> list[lsp.CompletionItem]:
+        opened = self._opened(params.text_document.uri)
+        completion = Completion(opened.outline, self._registry, opened.is_yaml)
+        proposals = completion.at(opened.document.offset_at_position(params.position))
+        return [_item(proposal, opened) for proposal in proposals]
+
+    def _hover(self, params: lsp.HoverParams) -> lsp.Hover | None:
+        opened = self._opened(params.text_document.uri)
+        offset = opened.document.offset_at_position(params.position)
+        meaning = Meanings(opened.outline, self._registry).at(offset)
+        if not meaning.text:
+            return None
+        span = opened.range(meaning.start, meaning.end)
+        return lsp.Hover(_markdown(meaning.text), span)
+
+    def _definition(self, params: lsp.DefinitionParams) -> lsp.Location | None:
+        uri = params.text_document.uri
+        opened = self._opened(uri)
+        offset = opened.document.offset_at_position(params.position)
+        source = Meanings(opened.outline, self._registry).source_at(offset)
+        if source is None:
+            return None
+        if source.file:
+            line = lsp.Position(source.line - 1, 0)
+            address = uris.from_fs_path(source.file) or source.file
+            return lsp.Location(address, lsp.Range(line, line))
+        end = source.offset + source.length
+        return lsp.Location(uri, opened.range(source.offset, end))
+
+    def _opened(self, uri: str) -> _Opened:
+        document = self._server.workspace.get_text_document(uri)
+        is_yaml = document.language_id == "yaml" or uri.endswith((".yaml", ".yml"))
+        text, outline = self._outlines.get(uri, (None, None))
+        if outline is None or text != document.source:
+            text = document.source
+            outline = outline_of(text, is_yaml=is_yaml)
+            self._outlines[uri] = (text, outline)
+        return _Opened(document, outline, is_yaml)
+
+
+def _diagnostic(problem: Problem, opened: _Opened) -> lsp.Diagnostic:
+    start = _offset(opened.document.source, problem.line or 1, problem.column or 1)
+    text = opened.document.source
+    is_quoted = text.startswith(("'", '"'), start)
+    cursor = opened.outline.at(start + is_quoted)
+    # What is no name and no value, such as an object, is marked to the end of its line.
+    line_end = len(text[start:].partition("\n")[0]) + start
+    end = cursor.end + is_quoted if cursor.end > start else line_end
+    hint = f" ({problem.suggestion})" if problem.suggestion else ""
+    return lsp.Diagnostic(
+        range=opened.range(start, max(start, end)),
+        message=f"{problem.message}{hint}",
+        severity=_SEVERITIES.get(problem.severity),
+        code=problem.code,
+        source="openagents",
+    )
+
+
+def _offset(text: str, line: int, column: int) -> int:
+    """Return the place of a line and a column, which are counted from 1."""
+    before = text.split("\n", line - 1)[: line - 1]
+    start = sum(map(len, before)) + len(before)
+    return min(start + column - 1, len(text))
+
+
+def _item(proposal: Proposal, opened: _Opened) -> lsp.CompletionItem:
+    span = opened.range(proposal.start, proposal.end)
+    documentation = proposal.documentation
+    return lsp.CompletionItem(
+        label=proposal.label,
+        kind=_KINDS[proposal.kind],
+        detail=proposal.detail or None,
+        documentation=_markdown(documentation) if documentation else None,
+        text_edit=lsp.TextEdit(span, proposal.text),
+    )
+
+
+def _markdown(text: str) -> lsp.MarkupContent:
+    return lsp.MarkupContent(lsp.MarkupKind.Markdown, text)

@@ -1,0 +1,1 @@
+"""What people give a run as text: it is read by the type that the document declares."""

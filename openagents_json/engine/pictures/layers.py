@@ -1,0 +1,151 @@
+"""Steps in rows, so that all ways lead down; a way that passes a row takes a column of it."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
+from itertools import count
+from operator import itemgetter
+from statistics import fmean
+from typing import Final, NamedTuple
+
+Pair = tuple[str, str]
+"""The names of two steps, from one to the other."""
+
+GAP: Final = 3
+"""How many columns are free between two things in a row."""
+
+SWEEPS: Final = 4
+
+
+class Slot(NamedTuple):
+    """What stands in a row: a step, or a line that passes it; a `shared` one is that of several steps above."""
+
+    name: str
+    row: int
+    is_line: bool = False
+    is_shared: bool = False
+
+
+Links = dict[Slot, list[Slot]]
+"""What each thing of a row is joined with in the next one."""
+
+
+class Rows(NamedTuple):
+    """The rows from above, and between each two of them what is joined."""
+
+    slots: list[list[Slot]]
+    links: list[Links]
+
+
+def in_order(names: Sequence[str], pairs: Iterable[Pair]) -> list[str]:
+    """Return names so that each stands behind those that lead to it, and otherwise as they are."""
+    number = dict(zip(names, count(), strict=False))
+    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(names, ()))
+    for source, target in pairs:
+        sorter.add(target, source)
+    sorter.prepare()
+    ready: list[int] = []
+    ordered: list[str] = []
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heapq.heappush(ready, number[name])
+        first = names[heapq.heappop(ready)]
+        ordered.append(first)
+        sorter.done(first)
+    return ordered
+
+
+def rows_of(widths: Mapping[str, int], pairs: Sequence[Pair], room: int) -> Rows:
+    """Put steps into rows that are not wider than the room, as far as that is possible."""
+    row_of = _row_of(widths, pairs, room)
+    rows = _joined(row_of, pairs)
+    for sweep in range(SWEEPS):
+        _sort(rows, downwards=sweep % 2 == 0)
+    return rows
+
+
+def _row_of(
+    widths: Mapping[str, int], pairs: Sequence[Pair], room: int
+) -> dict[str, int]:
+    """Return the row of each step: the first below those that lead to it in which there is room."""
+    first_row: dict[str, int] = defaultdict(int)
+    targets: dict[str, list[str]] = defaultdict(list)
+    for source, target in pairs:
+        targets[source].append(target)
+    row_of: dict[str, int] = {}
+    used: list[int] = []
+    for name in in_order(list(widths), pairs):
+        width = widths[name] + GAP
+        row = first_row[name]
+        while row < len(used) and used[row] + width > room:
+            row += 1
+        if row == len(used):
+            used.append(-GAP)
+        used[row] += width
+        row_of[name] = row
+        for target in targets[name]:
+            first_row[target] = max(first_row[target], row + 1)
+    return row_of
+
+
+def _joined(row_of: Mapping[str, int], ways: Sequence[Pair]) -> Rows:
+    """Join steps row by row; long ways from one step, or to one step, share their line."""
+    rows = range(max(row_of.values(), default=-1) + 1)
+    slots: list[dict[Slot, None]] = [{} for _ in rows]
+    links: list[dict[tuple[Slot, Slot], None]] = [{} for _ in rows]
+    for name, row in row_of.items():
+        slots[row][Slot(name, row)] = None
+    leaving = Counter(map(itemgetter(0), ways))
+    arriving = Counter(map(itemgetter(1), ways))
+    for source, target in ways:
+        is_shared = leaving[source] < arriving[target]
+        line = f"to {target}" if is_shared else f"from {source}"
+        above = Slot(source, row_of[source])
+        last = row_of[target]
+        for row in range(above.row + 1, last):
+            passing = Slot(line, row, True, is_shared)
+            slots[row][passing] = None
+            links[row - 1][above, passing] = None
+            above = passing
+        links[last - 1][above, Slot(target, last)] = None
+    return Rows(list(map(list, slots)), list(map(_by_upper, links)))
+
+
+def _by_upper(pairs: Mapping[tuple[Slot, Slot], None]) -> Links:
+    links: Links = defaultdict(list)
+    for upper, lower in pairs:
+        links[upper].append(lower)
+    return links
+
+
+def _sort(rows: Rows, *, downwards: bool) -> None:
+    """Sort each row by the middle of what its things are joined with, so that few lines cross."""
+    joined = zip(rows.slots, rows.slots[1:], rows.links, strict=False)
+    channels = list(joined)
+    if downwards:
+        for above, below, links in channels:
+            _by_middle(below, above, upwards(links))
+        return
+    for above, below, links in reversed(channels):
+        _by_middle(above, below, links)
+
+
+def upwards(links: Links) -> Links:
+    """Return links the other way round."""
+    turned: Links = defaultdict(list)
+    for upper, lowers in links.items():
+        for lower in lowers:
+            turned[lower].append(upper)
+    return turned
+
+
+def _by_middle(slots: list[Slot], fixed: Sequence[Slot], joined: Links) -> None:
+    number = dict(zip(fixed, count(), strict=False))
+    middle: dict[Slot, float] = {}
+    for at, slot in enumerate(slots):
+        others = list(map(number.__getitem__, joined.get(slot, ())))
+        middle[slot] = fmean(others) if others else at
+    slots.sort(key=middle.__getitem__)

@@ -1,0 +1,1 @@
+"""Settings from a file: profiles in `openagents.toml`, and where each setting comes from."""

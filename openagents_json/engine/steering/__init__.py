@@ -1,0 +1,1 @@
+"""What changes many things at once, or takes them away: runs that a filter chooses, published workflows."""

@@ -1,0 +1,98 @@
+"""The applications: the registry service, the execution service, and both in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter, FastAPI
+
+from openagents_json.engine import Engine
+from openagents_json.server.execution import (
+    leases,
+    lists,
+    live,
+    runs,
+    schedules,
+    starting,
+    steering,
+)
+from openagents_json.server.http import health
+from openagents_json.server.http.access import Services
+from openagents_json.server.http.bodies import BoundedBodies
+from openagents_json.server.http.known_keys import KnownKeys
+from openagents_json.server.http.problems import ProblemDetails, add_problems
+from openagents_json.server.http.security_headers import SecurityHeaders
+from openagents_json.server.registry import components, workflows
+
+Service = Literal["all", "execution", "registry"]
+
+# Fixed paths such as /runs/search stand before those with the id of a run.
+_EXECUTION: Final = (
+    starting.router,
+    runs.router,
+    steering.router,
+    live.router,
+    lists.router,
+    schedules.router,
+    leases.router,
+)
+_REGISTRY: Final = (workflows.router, components.router)
+ROUTERS: Final[Mapping[Service, Sequence[APIRouter]]] = {
+    "all": (*_EXECUTION, *_REGISTRY),
+    "execution": _EXECUTION,
+    "registry": _REGISTRY,
+}
+_TITLES: Final[Mapping[Service, str]] = {
+    "all": "OpenAgents JSON",
+    "execution": "OpenAgents JSON: execution service",
+    "registry": "OpenAgents JSON: registry service",
+}
+PROBLEM: Final = {
+    "model": ProblemDetails,
+    "content": {"application/problem+json": {}},
+    "description": "What went wrong, and what to do (RFC 9457).",
+}
+
+
+def create_app(
+    engine: Engine, service: Service = "all", *, is_open: bool = False
+) -> FastAPI:
+    """Return a service as an ASGI application on an engine, which stays open as long as it is served.
+
+    Requests need an API key of the store, unless the service `is_open` to everybody who reaches it.
+    """
+    app = _app(service)
+    app.state.openagents = services_on(engine, is_open=is_open)
+    app.add_middleware(BoundedBodies)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def services_on(engine: Engine, *, is_open: bool) -> Services:
+    """Return what requests are answered with on an engine."""
+    keys = KnownKeys(engine.api_keys.find, engine.clock.steady_ms)
+    return Services(engine, None if is_open else keys)
+
+
+def document(service: Service) -> dict[str, Any]:
+    """Return the OpenAPI document of a service."""
+    return _app(service).openapi()
+
+
+def _app(service: Service) -> FastAPI:
+    """Return a service without an engine."""
+    app = FastAPI(
+        title=_TITLES[service],
+        version=version("openagents-json"),
+        summary="Durable workflows from JSON documents, on Redis Streams.",
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in ROUTERS[service]:
+        app.include_router(router, prefix="/v1", responses={"default": PROBLEM})
+    app.include_router(health.router)
+    add_problems(app)
+    return app

@@ -1,0 +1,1 @@
+"""The execution service: runs, what steers them, what they show, and schedules."""

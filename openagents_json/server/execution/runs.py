@@ -1,0 +1,207 @@
+"""Runs as they are and as they were: lists, one run, its history, its steps, why it is so."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from openagents_json.engine import (
+    Engine,
+    HistoryEvent,
+    Result,
+    RunInfo,
+    RunRow,
+    WaitTimeout,
+)
+from openagents_json.engine.answers.steps import Overview
+from openagents_json.engine.answers.times import Timeline
+from openagents_json.engine.inspection.explain import Explanation
+from openagents_json.server.http.access import AsViewer, Stopping
+from openagents_json.server.http.bodies import StrictRoute
+from openagents_json.server.http.idempotency import only_reads
+from openagents_json.server.http.preferences import (
+    WaitSeconds,
+    has_ended,
+    has_moved,
+)
+from openagents_json.server.http.replies import Reply
+from openagents_json.server.http.run_queries import RunPageQuery, RunQuery
+
+router = APIRouter(route_class=StrictRoute, tags=["runs"])
+
+LAST_VERSION: Final = 2**53
+"""No run has so many events; a greater number is no position for the store."""
+
+
+class RunList(BaseModel):
+    """A page of runs, newest first, and where the next begins; empty where there is none."""
+
+    items: list[RunRow]
+    next: str
+
+
+class RunCount(BaseModel):
+    """How many runs there are."""
+
+    count: int
+
+
+class RunId(BaseModel):
+    """The whole id of a run."""
+
+    id: str
+
+
+class RunStatus(BaseModel):
+    """A run that has not ended, and how it stands."""
+
+    id: str
+    status: str
+
+
+class History(BaseModel):
+    """Events of a run, oldest first, and the version behind which the next page begins; 0 where there is none."""
+
+    items: list[HistoryEvent]
+    next: int
+
+
+@router.get("/runs", operation_id="listRuns", response_model=RunList)
+def list_runs(query: Annotated[RunPageQuery, Query()], engine: AsViewer) -> Response:
+    """List runs, newest first."""
+    return _page(query, engine)
+
+
+@router.post("/runs/search", operation_id="searchRuns", response_model=RunList)
+@only_reads
+def search_runs(query: RunPageQuery, engine: AsViewer) -> Response:
+    """List runs, newest first, by a filter that is too long for an address."""
+    return _page(query, engine)
+
+
+def _page(query: RunPageQuery, engine: Engine) -> Response:
+    chosen = query.filter()
+    moment_ms = query.as_of_ms
+    if moment_ms is None:
+        return Reply(engine.views.runs(chosen, limit=query.limit, after=query.after))
+    page = engine.views.as_of(moment_ms, chosen, limit=query.limit, after=query.after)
+    return Reply(page)
+
+
+@router.get("/runs/count", operation_id="countRuns", response_model=RunCount)
+def count_runs(query: Annotated[RunQuery, Query()], engine: AsViewer) -> Response:
+    """Count runs."""
+    return Reply({"count": engine.views.count(query.filter())})
+
+
+@router.get(
+    "/runs/{run}",
+    operation_id="getRun",
+    response_model=RunInfo,
+    responses={202: {"model": RunInfo, "description": "The run goes on."}},
+)
+async def get_run(
+    run: str, engine: AsViewer, wait_seconds: WaitSeconds, stopping: Stopping
+) -> Response:
+    """Return a run as it is; with `Prefer: wait=30` when it has ended, or after so many seconds."""
+    if not wait_seconds:
+        return Reply(await run_in_threadpool(engine.state, run))
+    ended = await has_ended(engine, run, wait_seconds, stopping)
+    info = await run_in_threadpool(engine.state, run)
+    if ended:
+        return Reply(info)
+    return Reply(info, 202, {"Retry-After": "1"})
+
+
+@router.get(
+    "/runs/{run}/result",
+    operation_id="getRunResult",
+    response_model=Result,
+    responses={202: {"model": RunStatus, "description": "The run goes on."}},
+)
+async def get_result(
+    run: str, engine: AsViewer, wait_seconds: WaitSeconds, stopping: Stopping
+) -> Response:
+    """Return how a run ended, without its steps; with `Prefer: wait=30` when it has, or after so many seconds."""
+    if wait_seconds:
+        await has_ended(engine, run, wait_seconds, stopping)
+    try:
+        return Reply(await run_in_threadpool(engine.wait, run, timeout=0))
+    except WaitTimeout as error:
+        status = {"id": run, "status": error.status}
+        return Reply(status, 202, {"Retry-After": "1"})
+
+
+@router.get("/runs/{run}/history", operation_id="getRunHistory", response_model=History)
+async def get_history(
+    run: str,
+    engine: AsViewer,
+    wait_seconds: WaitSeconds,
+    stopping: Stopping,
+    after: Annotated[int, Query(ge=0, le=LAST_VERSION)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+) -> Response:
+    """Return the events of a run behind a version, oldest first; with `Prefer: wait=30` as soon as there is one."""
+    if wait_seconds:
+        await has_moved(engine, run, after, wait_seconds, stopping)
+    events = await run_in_threadpool(engine.history, run, after=after, limit=limit)
+    is_full = len(events) == limit
+    return Reply({"items": events, "next": events[-1].version if is_full else 0})
+
+
+@router.get("/runs/{run}/id", operation_id="getRunId", response_model=RunId)
+def get_id(run: str, engine: AsViewer) -> Response:
+    """Return the whole id of the run whose id begins like that; what begins none is given back."""
+    is_beginning = run.partition("-")[0].isdecimal()
+    return Reply({"id": engine.views.run_of(run) if is_beginning else run})
+
+
+@router.get("/runs/{run}/state", operation_id="getRunAt", response_model=RunInfo)
+def get_state(
+    run: str,
+    engine: AsViewer,
+    version: Annotated[int | None, Query(ge=1)] = None,
+    time_ms: Annotated[int | None, Query(ge=0)] = None,
+) -> Response:
+    """Return a run as it was after an event, or at a time."""
+    return Reply(engine.replay.state_at(run, version=version, time_ms=time_ms))
+
+
+@router.get("/runs/{run}/steps", operation_id="getRunSteps", response_model=Overview)
+def get_steps(run: str, engine: AsViewer) -> Response:
+    """Return the steps of a run with how long they took, and what they wait for."""
+    return Reply(engine.overview(run))
+
+
+@router.get(
+    "/runs/{run}/timeline", operation_id="getRunTimeline", response_model=Timeline
+)
+def get_timeline(run: str, engine: AsViewer) -> Response:
+    """Return when the steps of a run were worked on, and when they waited and for what."""
+    return Reply(engine.timeline(run))
+
+
+@router.get(
+    "/runs/{run}/explanation",
+    operation_id="explainRun",
+    response_model=Explanation,
+)
+def explain(run: str, engine: AsViewer) -> Response:
+    """Say why a run is as it is, and how it differs from the nearest one that completed."""
+    return Reply(engine.explain(run))
+
+
+@router.get("/runs/{run}/children", operation_id="getRunChildren")
+def get_children(run: str, engine: AsViewer) -> dict[str, str]:
+    """Return the runs that steps of a run have started, by step."""
+    return dict(engine.state(run).children)
+
+
+@router.get("/runs/{run}/diff/{other}", operation_id="diffRuns")
+def diff(run: str, other: str, engine: AsViewer) -> Any:
+    """Compare two runs."""
+    return Reply(engine.replay.diff(run, other))

@@ -1,0 +1,135 @@
+"""Who may call: API keys with a role each, or everybody where the service is open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from openagents_json.engine import ApiKey, Engine
+from openagents_json.engine.steering.requests import CarriedRequest
+from openagents_json.server.errors import RoleTooLow, ServicesNotReady, Unauthenticated
+from openagents_json.server.http.known_keys import KnownKeys
+
+
+class Role(IntEnum):
+    """What a caller may do; each role may do what those before it may, but for the worker's.
+
+    A worker runs steps and nothing else: it sees what they are given, and says what came of them.
+    """
+
+    WORKER = 0
+    VIEWER = 1
+    OPERATOR = 2
+    DEVELOPER = 3
+    ADMIN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What requests are answered with: the engine, and the keys; None where the service is open to everybody.
+
+    Who waits stops waiting once the service is `stopping`: another instance goes on where this one was.
+    """
+
+    engine: Engine
+    keys: KnownKeys | None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def services_of(request: Request) -> Services:
+    """Return what requests of an application are answered with.
+
+    Raises ServicesNotReady.
+    """
+    services: Services | None = getattr(request.app.state, "openagents", None)
+    if services is None:
+        raise ServicesNotReady
+    return services
+
+
+def _stopping(request: Request) -> asyncio.Event:
+    return services_of(request).stopping
+
+
+Stopping = Annotated[asyncio.Event, Depends(_stopping)]
+
+
+_bearer: Final = HTTPBearer(
+    auto_error=False, description="An API key of the store: `openagents api-keys`."
+)
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+async def identify(request: Request) -> None:
+    """Find out who sends a request, before its body is read: nobody else's is held and parsed here.
+
+    Raises Unauthenticated and StoreUnavailable.
+    """
+    services = services_of(request)
+    if services.keys is None:
+        return
+    credentials = await _bearer(request)
+    if credentials is None:
+        raise Unauthenticated("the request has no API key")
+    request.state.key = await key_of(services.keys, credentials.credentials)
+
+
+def acting(needed: Role) -> Callable[..., Awaitable[Engine]]:
+    """Return what gives the engine in the name of the caller, who needs a role."""
+
+    async def engine(request: Request, _credentials: Credentials) -> Engine:
+        acting = engine_of(request, needed)
+        carried: CarriedRequest | None = getattr(request.state, "carried", None)
+        if carried is None:
+            return acting
+        return acting.once(carried.commit, carried.after, carried.found)
+
+    engine.needed_role = needed  # type: ignore[attr-defined]
+    return engine
+
+
+def engine_of(request: Request, needed: Role) -> Engine:
+    """Return the engine in the name of the caller of a request.
+
+    Raises RoleTooLow and ServicesNotReady.
+    """
+    services = services_of(request)
+    if services.keys is None:
+        return services.engine
+    key: ApiKey = request.state.key
+    if not _may(Role[key.role.upper()], needed):
+        raise RoleTooLow(key.name, needed.name.lower())
+    return services.engine.acting_as(f"key:{key.name}")
+
+
+def _may(role: Role, needed: Role) -> bool:
+    if needed is Role.WORKER:
+        return role in (Role.WORKER, Role.ADMIN)
+    return role >= needed
+
+
+async def key_of(keys: KnownKeys, secret: str) -> ApiKey:
+    """Return the API key of a secret, without leaving the event loop where it is known.
+
+    Raises Unauthenticated and StoreUnavailable.
+    """
+    key = keys.known(secret)
+    if key is None:
+        key = await run_in_threadpool(keys.find, secret)
+    if key is None:
+        raise Unauthenticated("the API key is none of this store, or has expired")
+    return key
+
+
+AsViewer = Annotated[Engine, Depends(acting(Role.VIEWER))]
+AsOperator = Annotated[Engine, Depends(acting(Role.OPERATOR))]
+AsDeveloper = Annotated[Engine, Depends(acting(Role.DEVELOPER))]
+AsWorker = Annotated[Engine, Depends(acting(Role.WORKER))]
+AsAdmin = Annotated[Engine, Depends(acting(Role.ADMIN))]

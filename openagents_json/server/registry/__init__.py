@@ -1,0 +1,1 @@
+"""The registry service: published workflows, and the components that workers have."""

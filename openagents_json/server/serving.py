@@ -1,0 +1,101 @@
+"""Serving an application on an address, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+
+from openagents_json.engine import Engine
+from openagents_json.server.application import Service, create_app
+from openagents_json.server.errors import OpenToOthers
+from openagents_json.server.http.local_callers import LocalCallers, is_local
+
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a service listens; the port 0 is any that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether only programs of this machine reach it."""
+        return is_local(self.host)
+
+
+def serve(
+    engine: Engine,
+    address: Address,
+    *,
+    service: Service = "all",
+    is_open: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Serve until SIGTERM or SIGINT; requests under way end first. `tell` gets the address when it listens.
+
+    Raises OpenToOthers.
+    """
+    if is_open and not address.is_local:
+        raise OpenToOthers(address.host)
+    app = create_app(engine, service, is_open=is_open)
+    if is_open:
+        app.add_middleware(LocalCallers)
+    config = uvicorn.Config(
+        app,
+        host=address.host,
+        port=address.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    server = _TellingServer(config, tell, app.state.openagents.stopping.set)
+    server.run()
+    return 0 if server.started else 1
+
+
+class _TellingServer(uvicorn.Server):
+    """A server that says where it listens: with port 0, nobody knows before."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        tell: Callable[[str], None],
+        stop_waiting: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._tell = tell
+        self._stop_waiting = stop_waiting
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Hear signals while it serves; a service that was told to stop has ended well, so none is raised again."""
+        before = {each: signal.signal(each, self.handle_exit) for each in _STOPPING}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Listen, then say where."""
+        await super().startup(sockets=sockets)  # type: ignore[arg-type]
+        for listening in self.servers:
+            for bound in listening.sockets:
+                host, port = bound.getsockname()[:2]
+                name = f"[{host}]" if ":" in host else host
+                self._tell(f"serving on http://{name}:{port}")
+
+    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Say what happens, and stop; a handler of signals may say nothing, since it interrupts who is speaking."""
+        self._tell("stopping when the requests under way have ended; again: at once")
+        self._stop_waiting()  # feeds and waits for runs would not end by themselves
+        await super().shutdown(sockets=sockets)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""What commands are given beside the document: inputs, profiles, names to complete, and how they print."""

@@ -1,0 +1,1 @@
+"""The services as processes: what they print, refuse, and survive."""

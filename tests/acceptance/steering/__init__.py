@@ -1,0 +1,1 @@
+"""Commands that act on runs, schedules and workflows, as users give them."""

@@ -1,0 +1,1 @@
+"""Locks: leases with a token that the store compares with each write."""

@@ -1,0 +1,5 @@
+"""Fixtures of several modules."""
+
+from tests.integration.moves.capsules import stores
+
+__all__ = ["stores"]

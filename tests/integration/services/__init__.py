@@ -1,0 +1,1 @@
+"""The services over HTTP on a real store, asked in this process."""

@@ -1,0 +1,268 @@
+"""Runs over HTTP: started, awaited, listed, looked at, steered and followed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx import Client
+
+from openagents_json.catalog.loader import load
+from openagents_json.engine import Engine
+from tests.conftest import Server
+from tests.integration.services.calling import (
+    ASKING,
+    BREAKING,
+    GREETING,
+    TALKING,
+    calling,
+    engine_on,
+)
+
+pytestmark = pytest.mark.one_worker
+WAIT = {"Prefer": "wait=60"}
+
+
+@pytest.fixture(scope="module")
+def engine(server: Server) -> Iterator[Engine]:
+    with engine_on(server) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def api(engine: Engine) -> Iterator[Client]:
+    with calling(engine) as client:
+        yield client
+
+
+def start(api: Client, workflow: Any, **inputs: Any) -> str:
+    """Start a run and wait for its end."""
+    body = {"workflow": workflow, "inputs": inputs}
+    answer = api.post("/v1/runs", json=body, headers=WAIT)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def feed(text: str) -> list[tuple[str, str]]:
+    """Return ids and kinds of the events of a feed."""
+    events = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "event" in lines:
+            events.append((lines.get("id", ""), lines["event"]))
+    return events
+
+
+def test_a_run_is_started_and_where_it_is_looked_at_is_said(api: Client) -> None:
+    answer = api.post(
+        "/v1/runs", json={"workflow": GREETING, "inputs": {"name": "Ada"}}
+    )
+    assert answer.status_code == 201
+    run = answer.json()["id"]
+    assert answer.headers["Location"] == f"/v1/runs/{run}"
+    ended = api.get(answer.headers["Location"], headers=WAIT)
+    assert ended.status_code == 200
+    assert (ended.json()["status"], ended.json()["output"]) == (
+        "completed",
+        "Hello, Ada!",
+    )
+
+
+def test_a_run_that_takes_longer_than_is_waited_goes_on(api: Client) -> None:
+    answer = api.post(
+        "/v1/runs", json={"workflow": ASKING}, headers={"Prefer": "wait=1"}
+    )
+    assert (answer.status_code, answer.headers["Retry-After"]) == (202, "1")
+    run = answer.json()["id"]
+    assert answer.json()["status"] == "running"
+    sent = api.post(f"/v1/runs/{run}/signal/answer", json={"payload": {"yes": True}})
+    assert sent.status_code == 200
+    ended = api.get(f"/v1/runs/{run}", headers=WAIT)
+    assert ended.json()["output"] == {"yes": True}
+
+
+def test_the_same_request_with_the_same_key_starts_one_run(api: Client) -> None:
+    body = {"workflow": GREETING, "inputs": {"name": "Ada"}}
+    key = {"Idempotency-Key": "order-7"}
+    first = api.post("/v1/runs", json=body, headers=key)
+    again = api.post("/v1/runs", json=body, headers=key)
+    other = api.post("/v1/runs", json={**body, "inputs": {"name": "Bob"}}, headers=key)
+    assert first.json() == again.json()
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert other.status_code == 422
+    assert (other.json()["code"], other.json()["run"]) == (
+        "idempotency_conflict",
+        first.json()["id"],
+    )
+
+
+def test_a_text_is_a_published_workflow_and_never_a_file_of_the_server(
+    api: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text(json.dumps(GREETING))
+    monkeypatch.chdir(tmp_path)
+    answers = {
+        text: api.post(
+            "/v1/runs", json={"workflow": text, "inputs": {"name": "x"}}
+        ).json()["code"]
+        for text in ("secret", "secret@1", "./secret", str(tmp_path / "secret"))
+    }
+    assert answers == {
+        "secret": "unknown_workflow",
+        "secret@1": "unknown_workflow",
+        "./secret": "invalid_request",
+        str(tmp_path / "secret"): "invalid_request",
+    }
+
+
+@pytest.mark.parametrize("label", [{"team": "a"}, None])
+def test_of_many_runs_each_is_answered_for_itself(
+    api: Client, label: dict[str, str] | None
+) -> None:
+    good = {"workflow": GREETING, "inputs": {"name": "Ada"}, "labels": label}
+    bad = {"workflow": GREETING, "inputs": {"nobody": 1}}
+    answer = api.post("/v1/runs/batch", json={"runs": [good, bad, good]})
+    assert answer.status_code == 200
+    first, second, third = answer.json()["runs"]
+    assert (first["error"], third["error"]) == (None, None)
+    assert second["error"]["code"] == "invalid_inputs"
+    ids = {first["id"], third["id"]}
+    assert len(ids) == 2
+    for run in ids:
+        ended = api.get(f"/v1/runs/{run}", headers=WAIT).json()
+        assert (ended["status"], ended["labels"]) == ("completed", label or {})
+
+
+def test_a_component_is_called_without_a_document(api: Client) -> None:
+    body = {"component": "greet", "inputs": {"name": "{{ no template }}"}}
+    key = {"Idempotency-Key": "job-1"}
+    called = api.post("/v1/jobs", json=body, headers=WAIT | key)
+    assert (called.status_code, called.json()["output"]) == (
+        200,
+        "Hello, {{ no template }}!",
+    )
+    again = api.post("/v1/jobs", json=body, headers=key)
+    assert again.json()["id"] == called.json()["id"]
+    unknown = api.post("/v1/jobs", json={"component": "nobody.has-it"})
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "invalid_definition")
+
+
+def test_what_comes_with_the_engine_is_there_for_callers_without_components(
+    server: Server,
+) -> None:
+    document = {
+        "id": "plain",
+        "steps": [{"id": "a", "component": "echo", "inputs": {"value": 7}}],
+        "output": "{{a.output}}",
+    }
+    prefix = server.prefix()
+    with Engine.connect(
+        server.url, prefix=prefix, components=[], workers=0, partitions=1
+    ) as alone:
+        run = alone.start(document)
+        assert alone.validate(document).valid
+        with Engine.connect(server.url, prefix=prefix, workers=1, components=load([])):
+            assert alone.wait(run, timeout=60).output == {"value": 7}
+
+
+def test_what_the_views_show_of_runs_is_found_by_the_same_grammar(
+    api: Client,
+) -> None:
+    run = start(api, {**GREETING, "id": "listed"}, name="Ada")
+    by_address = api.get("/v1/runs?workflow=listed&status=completed").json()
+    by_body = api.post(
+        "/v1/runs/search", json={"workflow": ["listed"], "status": ["completed"]}
+    ).json()
+    assert [row["id"] for row in by_address["items"]] == [run]
+    assert by_body == by_address
+    assert api.get("/v1/runs/count?workflow=listed").json() == {"count": 1}
+    nothing = api.get("/v1/runs?workflow=listed&started_after=2999-01-01T00:00:00Z")
+    assert nothing.json()["items"] == []
+
+
+def test_lists_come_in_pages(api: Client) -> None:
+    for _ in range(3):
+        start(api, {**GREETING, "id": "paged"}, name="Ada")
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = api.get(
+            "/v1/runs", params={"workflow": "paged", "limit": 2, "after": after}
+        )
+        seen += [row["id"] for row in page.json()["items"]]
+        after = page.json()["next"]
+        if not after:
+            break
+    assert (len(seen), len(set(seen))) == (3, 3)
+
+
+def test_history_comes_in_pages_and_the_past_can_be_asked_for(api: Client) -> None:
+    run = start(api, GREETING, name="Ada")
+    whole = api.get(f"/v1/runs/{run}/history").json()
+    versions = [event["version"] for event in whole["items"]]
+    assert (versions, whole["next"]) == ([1, 2, 3, 4, 5], 0)
+    page = api.get(f"/v1/runs/{run}/history?after=1&limit=2").json()
+    assert ([event["version"] for event in page["items"]], page["next"]) == ([2, 3], 3)
+    past = api.get(f"/v1/runs/{run}/state?version=2").json()
+    assert (past["status"], past["version"]) == ("running", 2)
+
+
+def test_a_failed_run_is_explained_and_goes_on_from_its_failure(
+    api: Client,
+) -> None:
+    run = start(api, BREAKING)
+    why = api.get(f"/v1/runs/{run}/explanation").json()
+    assert (why["status"], why["step"]) == ("failed", "fall")
+    mended = api.post(
+        f"/v1/runs/{run}/complete",
+        json={"step": "fall", "output": 7, "reason": "by hand"},
+    )
+    assert mended.status_code == 200
+    ended = api.get(f"/v1/runs/{run}", headers=WAIT).json()
+    assert ended["status"] == "completed"
+    history = api.get(f"/v1/runs/{run}/history").json()["items"]
+    assert "by hand" in json.dumps(history)
+
+
+def test_a_run_is_paused_resumed_and_cancelled(api: Client) -> None:
+    run = api.post("/v1/runs", json={"workflow": ASKING}).json()["id"]
+    statuses = [
+        api.post(f"/v1/runs/{run}/{action}", json={"reason": "why"}).json()["status"]
+        for action in ("pause", "resume", "cancel")
+    ]
+    assert statuses[:2] == ["paused", "running"]
+    assert api.get(f"/v1/runs/{run}", headers=WAIT).json()["status"] == "cancelled"
+    late = api.post(f"/v1/runs/{run}/pause", json={})
+    assert late.status_code == 409
+    assert api.delete(f"/v1/runs/{run}?reason=done").status_code == 204
+    assert api.get(f"/v1/runs/{run}").status_code == 404
+
+
+def test_a_feed_goes_on_behind_the_event_that_was_seen_last(api: Client) -> None:
+    run = start(api, GREETING, name="Ada")
+    whole = feed(api.get(f"/v1/runs/{run}/events").text)
+    assert [position for position, _ in whole] == ["1", "2", "3", "4", "5", ""]
+    assert whole[-1] == ("", "end")
+    rest = api.get(f"/v1/runs/{run}/events", headers={"Last-Event-ID": "3"})
+    assert feed(rest.text) == whole[3:]
+
+
+def test_what_components_show_is_followed_behind_what_was_seen_last(
+    api: Client,
+) -> None:
+    run = start(api, TALKING)
+    whole = feed(api.get(f"/v1/runs/{run}/output").text)
+    assert [kind for _, kind in whole] == [*["emission"] * 3, "end"]
+    seen = {"Last-Event-ID": whole[1][0]}
+    rest = api.get(f"/v1/runs/{run}/output", headers=seen)
+    assert feed(rest.text) == whole[2:]
+
+
+def test_what_is_not_there_is_a_404_in_feeds_too(api: Client) -> None:
+    for path in ("", "/events", "/output", "/history", "/steps", "/timeline"):
+        answer = api.get(f"/v1/runs/0-nothing{path}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "run_not_found")

@@ -1,0 +1,1 @@
+"""Components that are data, in files and OpenAPI documents; documents while they are written."""

@@ -1,0 +1,1 @@
+"""The services, asked in this process without a store."""

@@ -1,0 +1,220 @@
+"""What of a valid document can come to nothing, is not used, or shows what nobody should see: each is told once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from openagents_json.workflow.component_spec import ComponentSpec
+from openagents_json.workflow.language.problems import Report
+from openagents_json.workflow.language.validate import validate
+from openagents_json.workflow.validation.modes import in_mode
+from openagents_json.workflow.validation.session import ValidationSession
+
+A: dict[str, Any] = {"id": "a", "component": "c"}
+B: dict[str, Any] = {"id": "b", "component": "c"}
+KIND = {"kind": {"type": "string", "enum": ["x", "y"]}}
+COUNT = {"n": {"type": "integer"}}
+
+
+def steps(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": "w", "steps": list(items), **more}
+
+
+def told(document: Any, catalog: Any = None) -> list[tuple[str, str]]:
+    report = validate(document, catalog)
+    assert report.valid
+    return [(problem.code, problem.pointer) for problem in report.problems]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [False, "false", "{{ false }}", "{{ 1 > 2 }}", "${1 == 2}", "{{ '' }}", "0"],
+)
+def test_a_condition_that_never_holds_is_told(condition: Any) -> None:
+    document = steps({**A, "condition": condition})
+    assert told(document) == [("never_runs", "/steps/0/condition")]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "condition", "is_told"),
+    [
+        (KIND, "input.kind == 'z'", True),
+        (KIND, "{{ inputs.kind == 'x' }}", False),
+        (COUNT, "{{ input.n == '5' }}", True),
+        (COUNT, "{{ input.n == 5 }}", False),
+        (COUNT, "input.n and a.status == 'complete'", False),
+        ({}, "a.status == 'complete'", True),
+        ({}, "a.status == 'completed'", False),
+        ({}, "a.output.status == 'complete'", False),
+        ({}, "{{ a.success }}", False),
+        ({}, True, False),
+    ],
+)
+def test_a_comparison_with_what_never_is_is_told(
+    inputs: Any, condition: Any, is_told: bool
+) -> None:
+    document = steps(A, {**B, "condition": condition}, inputs=inputs)
+    codes = [code for code, _ in told(document)]
+    assert ("never_runs" in codes) is is_told
+
+
+def test_steps_behind_the_end_never_run() -> None:
+    end = {"id": "end", "terminate": "success"}
+    assert told(steps(A, end, B)) == [("never_runs", "/steps/2")]
+    assert told(steps(A, {**end, "condition": "{{a.success}}"}, B)) == []
+    assert told(steps(A, end, B, execution="graph")) == []
+    jumping = {**A, "on_error": [{"then": {"goto": "b"}}]}
+    assert told(steps(jumping, end, B)) == []
+    inside = steps({"id": "box", "steps": [end, B]})
+    assert told(inside) == [("never_runs", "/steps/0/steps/1")]
+
+
+def test_steps_whose_edges_are_all_closed_never_run() -> None:
+    closed = {"source": "a", "target": "b", "condition": "{{ false }}"}
+    expected = [
+        ("never_true", "/connections/0/condition"),
+        ("never_runs", "/steps/1"),
+    ]
+    assert told(steps(A, B, connections=[closed])) == expected
+    joined = {**B, "id": "d", "join": {"n": 2}}
+    to_d = [{**closed, "target": "d"}, {"source": "b", "target": "d"}]
+    expected = [
+        ("never_true", "/connections/0/condition"),
+        ("never_joins", "/steps/2/join/n"),
+    ]
+    assert told(steps(A, B, joined, connections=to_d)) == expected
+
+
+def test_a_loop_that_never_begins_or_never_ends_by_itself_is_told() -> None:
+    loop = {"max_iterations": 3, "steps": [A], "while": "false", "until": "{{ 0 }}"}
+    assert told(steps({"id": "l", "loop": loop})) == [
+        ("never_runs", "/steps/0/loop/while"),
+        ("never_true", "/steps/0/loop/until"),
+    ]
+
+
+def test_a_handler_behind_one_for_every_error_is_told() -> None:
+    handlers = [{"errors": ["A"], "then": "fail"}, {"then": "continue"}]
+    assert told(steps({**A, "on_error": handlers})) == []
+    assert told(steps({**A, "on_error": [*handlers, handlers[0]]})) == [
+        ("unreachable_handler", "/steps/0/on_error/2")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("{{input.n}}", False),
+        ("${inputs.n}", False),
+        ("input.n", False),
+        ("{{input['n']}}", False),
+        ("{{ input[workflow.id] }}", False),
+        ("{{input}}", False),
+        ("n", True),
+        ("{{workflow.id}}", True),
+    ],
+)
+def test_an_input_that_nothing_refers_to_is_told(text: str, is_told: bool) -> None:
+    document = steps({**A, "inputs": {"x": text}}, inputs=COUNT)
+    assert told(document) == ([("unused_input", "/inputs/n")] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("output", "is_told"),
+    [
+        ("{{a.o}}", False),
+        ("{{a.outputs.o}}", False),
+        ("{{steps.a.o}}", False),
+        ("{{a}}", False),
+        ("{{a.outputs}}", False),
+        ("{{steps}}", False),
+        ("{{a.output}}", True),
+        ("{{a.success}}", True),
+    ],
+)
+def test_an_output_that_nothing_refers_to_is_told(output: str, is_told: bool) -> None:
+    step = {**A, "outputs": {"o": "{{result}}", "workflow.p": "{{result}}"}}
+    expected = [("unused_output", "/steps/0/outputs/o")] if is_told else []
+    assert told(steps(step, output=output)) == expected
+    assert told(steps(step)) == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "pointer"),
+    [
+        ({"api_key": "abc"}, "/steps/0/inputs/api_key"),
+        (
+            {"headers": {"Authorization": "Bearer x"}},
+            "/steps/0/inputs/headers/Authorization",
+        ),
+        ({"x": ["AKIAABCDEFGHIJKLMNOP"]}, "/steps/0/inputs/x/0"),
+        ({"api_key": "{{secrets.KEY}}", "max_tokens": 5, "token": "next"}, None),
+    ],
+)
+def test_a_secret_in_the_document_is_told(inputs: Any, pointer: str | None) -> None:
+    expected = [("exposed_secret", pointer)] if pointer else []
+    assert told(steps({**A, "inputs": inputs})) == expected
+
+
+def test_a_secret_that_is_given_as_an_input_of_the_run_is_told() -> None:
+    document = steps(
+        {**A, "inputs": {"x": "{{input.db_password}}"}},
+        inputs={"db_password": {"type": "string"}},
+    )
+    assert told(document) == [("exposed_secret", "/inputs/db_password")]
+
+
+class Deprecating:
+    def find(self, reference: str) -> ComponentSpec | None:
+        metadata = {"deprecated": "it is slow", "instead": "d"}
+        return ComponentSpec(reference, metadata=metadata if reference == "c" else {})
+
+    def names(self) -> list[str]:
+        return ["c", "d"]
+
+
+def test_a_component_that_is_to_be_used_no_more_is_told() -> None:
+    step = {**A, "compensate": "c"}
+    [first, _] = validate(steps(step), Deprecating()).problems
+    assert (first.code, first.suggestion) == ("deprecated_component", "use 'd'")
+    assert first.message == "component 'c' is deprecated: it is slow"
+    assert told(steps({"id": "a", "component": "d"}), Deprecating()) == []
+
+
+def test_findings_of_a_session_are_those_of_a_check_from_scratch() -> None:
+    document = steps({**A, "outputs": {"o": "{{result}}"}}, B, output="{{a.o}}")
+    session = ValidationSession()
+    assert session.check(document).problems == ()
+    document["output"] = "{{b.output}}"
+    assert session.check(document) == validate(document)
+    document["steps"][1] = {"id": "b", "terminate": "success"}
+    document["steps"].append({"id": "d", "component": "c"})
+    assert session.check(document) == validate(document)
+
+
+def severities(report: Report) -> dict[str, str]:
+    return {problem.code: problem.severity for problem in report.problems}
+
+
+def test_modes_say_what_is_an_error() -> None:
+    class Empty(Deprecating):
+        def find(self, reference: str) -> None:
+            return None
+
+    document = steps({**A, "condition": "false"}, inputs=COUNT)
+    report = validate(document, Empty())
+    unknown, never, unused = "unknown_component", "never_runs", "unused_input"
+    assert severities(report) == {unknown: "error", never: "warning"}
+    assert severities(in_mode(report, "permissive")) == {
+        unknown: "warning",
+        never: "warning",
+    }
+    report = validate(document)
+    assert severities(report) == {never: "warning", unused: "warning"}
+    assert in_mode(report, "normal").valid
+    assert severities(in_mode(report, "strict")) == {never: "error", unused: "error"}
+    assert severities(in_mode(report, "permissive")) == {never: "warning"}
+    session = ValidationSession(mode="strict")
+    assert session.check(document) == in_mode(report, "strict")
