@@ -212,7 +212,19 @@ class Node:
     def follow(self, port: int) -> None:
         """Become a replica, at once: a server that begins as one, or loads from its disk, waits for its next second."""
         self.ask("REPLICAOF", "127.0.0.1", str(port))
-        wait_for(lambda: self.follows(port))
+        wait_for(lambda: self.follows(port) and self.counts_for(port))
+
+    def counts_for(self, port: int) -> bool:
+        """Tell whether the server on a port counts it: that is so from its first answer on, after it has all data."""
+        with redis.Redis(port=port) as client:
+            info = client.info("replication")
+        return any(
+            name.startswith("slave")
+            and of["port"] == self.port
+            and of["state"] == "online"
+            for name, of in info.items()
+            if isinstance(of, dict)
+        )
 
     def kill(self) -> None:
         if self.process is not None:
