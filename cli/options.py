@@ -20,7 +20,7 @@ from cli.failing.interrupts import (
 )
 from cli.inputs.components import component_options
 from cli.run_ids import full_ids
-from cli.terminal import remember_wish
+from cli.terminal import remember_flag
 from cli.urls import Url
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ quiet_option = partial(
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=remember_wish,
+    callback=remember_flag,
     help="Print the result and what went wrong, and nothing beside it.",
 )
 
@@ -165,7 +165,7 @@ _wide_option = partial(
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=remember_wish,
+    callback=remember_flag,
     help="Whole ids, times and texts, however long the lines.",
 )
 

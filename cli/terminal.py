@@ -68,29 +68,29 @@ def _shown_in_json(character: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-_WISHES: Final = "openagents.wishes"
+_FLAGS: Final = "openagents.flags"
 
 
-def remember_wish(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def remember_flag(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     """Keep what `--quiet` or `--wide` says for all that this command prints."""
     if value:
-        wishes: set[str] = ctx.meta.setdefault(_WISHES, set())
-        wishes.add(str(param.name))
+        flags: set[str] = ctx.meta.setdefault(_FLAGS, set())
+        flags.add(str(param.name))
 
 
 def is_quiet() -> bool:
     """Tell whether this command says nothing beside its result, but for what went wrong."""
-    return _is_wished("quiet")
+    return _is_set("quiet")
 
 
 def is_wide() -> bool:
     """Tell whether this command shows all in full, however long the lines."""
-    return _is_wished("wide")
+    return _is_set("wide")
 
 
-def _is_wished(name: str) -> bool:
+def _is_set(name: str) -> bool:
     context = click.get_current_context(silent=True)
-    return context is not None and name in context.meta.get(_WISHES, ())
+    return context is not None and name in context.meta.get(_FLAGS, ())
 
 
 def note(text: object) -> None:

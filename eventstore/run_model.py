@@ -47,7 +47,7 @@ def build_in(ability: Ability) -> str:
     return ability if isinstance(ability, str) else ""
 
 
-class ClaimWish(Struct, frozen=True, gc=False):
+class CommitClaim(Struct, frozen=True, gc=False):
     """A worker that would run newly scheduled steps of the same run at once, those whose component it `can` run."""
 
     worker: str
@@ -89,7 +89,7 @@ class Commit(Struct, frozen=True, gc=False):
     facts: tuple[tuple[str, str, bool], ...] = ()
     fact_events: int = 0
     guard: Guard | None = None
-    claim: ClaimWish | None = None
+    claim: CommitClaim | None = None
     blobs: tuple[Blob, ...] = ()
     refers: tuple[str, ...] = ()
     changes: IndexChanges = UNCHANGED

@@ -104,7 +104,7 @@ def update(
 @wait_options
 @target_options
 def trigger(
-    target: Target, name: str, idempotency_key: str | None, **wishes: Any
+    target: Target, name: str, idempotency_key: str | None, **options: Any
 ) -> int:
     """Start a run of a schedule now, even if it is paused. Its times stay as they are.
 
@@ -113,7 +113,7 @@ def trigger(
     \b
     Example: openagents schedules trigger nightly --wait
     """
-    then = GoingOn(target, **wishes)
+    then = GoingOn(target, **options)
     with then.engine() as engine:
         run = engine.schedules.trigger(
             name, actor=target.actor, idempotency_key=idempotency_key

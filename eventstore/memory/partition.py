@@ -14,9 +14,9 @@ from eventstore.memory.records import Head
 from eventstore.memory.work import StepKey, WorkIndex
 from eventstore.run_model import (
     Ability,
-    ClaimWish,
     Code,
     Commit,
+    CommitClaim,
     Committed,
     Lease,
     build_in,
@@ -302,7 +302,7 @@ class Partition:
         )
 
 
-def _takes(claim: ClaimWish, step: ReadyStep, taken: int) -> bool:
+def _takes(claim: CommitClaim, step: ReadyStep, taken: int) -> bool:
     """Tell whether who commits takes a new step along: one that may begin now, and that it can run."""
     if step.delay_ms or taken >= claim.at_most:
         return False

@@ -7,8 +7,8 @@ import pytest
 from eventstore.run_model import (
     Ability,
     ClaimRequest,
-    ClaimWish,
     Code,
+    CommitClaim,
     Committed,
     Guard,
     Lease,
@@ -135,9 +135,9 @@ class RunClaimsContract:
         self, store: RunStore
     ) -> None:
         able: dict[str, Ability] = {"new": "2", "old": True}
-        wish = ClaimWish("w", LEASE, 2, "q", able.__getitem__)
+        asked = CommitClaim("w", LEASE, 2, "q", able.__getitem__)
         steps = (ready("a", component="new"), ready("b", component="old"))
-        store.commit(started(*steps, claim=wish))
+        store.commit(started(*steps, claim=asked))
         assert builds(store) == {"a": "2", "b": None}
 
     @pytest.mark.parametrize("with_the_claim", [True, False])
@@ -192,9 +192,9 @@ class RunClaimsContract:
         assert steps(claim(store, having="able", name="k2")) == ["a"]
 
     def test_a_commit_claims_what_it_opens(self, store: RunStore) -> None:
-        wish = ClaimWish("w", LEASE, 1, "q", lambda component: component != "other")
+        asked = CommitClaim("w", LEASE, 1, "q", lambda component: component != "other")
         commit = started(
-            ready("o", component="other"), ready("a"), ready("b"), claim=wish
+            ready("o", component="other"), ready("a"), ready("b"), claim=asked
         )
         reply = store.commit(commit)
         assert [(x.step, x.attempt) for x in reply.leases] == [("a", 1)]

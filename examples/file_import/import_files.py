@@ -14,7 +14,7 @@ import mended
 from openagents_json.engine import (
     Engine,
     Fix,
-    HealWish,
+    HealRequest,
     RunFailedError,
     RunFilter,
     RunHandle,
@@ -91,7 +91,7 @@ def heal(engine: Engine) -> None:
     chosen = RunFilter(status=("failed",), labels={"batch": BATCH})
     # A backtest writes nothing, so the result of `load` is made up for it.
     fix = Fix(mocks={"load": 0})
-    report = engine.heal.begin(HealWish(chosen, fix, reason="decimal comma"))
+    report = engine.heal.begin(HealRequest(chosen, fix, reason="decimal comma"))
     report = engine.heal.backtest(report.id, [mended.__file__])
     proven = [
         run for run, verdict in report.verdicts.items() if verdict.verdict == "fixed"

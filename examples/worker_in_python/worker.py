@@ -88,13 +88,17 @@ def tell(lease: str, what: str, body: Any) -> None:
 
 def main() -> None:
     served = [{"name": name, "version": "1.0.0"} for name in COMPONENTS]
-    wish = {"components": served, "worker": NAME, "lease_seconds": float(LEASE_SECONDS)}
+    claim = {
+        "components": served,
+        "worker": NAME,
+        "lease_seconds": float(LEASE_SECONDS),
+    }
     number = 0
     while True:
         # A claim whose answer was lost is asked for again, by the same key.
         headers = {"Prefer": "wait=30", "Idempotency-Key": f"{os.getpid()}-{number}"}
         try:
-            steps = post("/queues/tool/claim", wish, **headers)["steps"]
+            steps = post("/queues/tool/claim", claim, **headers)["steps"]
         except OSError:
             PAUSE.wait(0.5)
             continue

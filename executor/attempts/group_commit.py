@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from eventstore.run_model import Blob, ClaimWish, Lease
+from eventstore.run_model import Blob, CommitClaim, Lease
 from executor.attempts.jobs import REPEATABLE, Finished, Job
 from executor.attempts.unrecordable import unfit
 from executor.runs.codec import EncodedEvents, encode
@@ -207,7 +207,7 @@ class Batch:
             self._session, self._due = session, due
             return self.add(job, unfit(Finished(job, outcome), error).outcome, worker)
 
-    def built(self, worker: str, claim: ClaimWish | None) -> BuiltCommit:
+    def built(self, worker: str, claim: CommitClaim | None) -> BuiltCommit:
         """Build the commit of all of it: as a whole, or not at all."""
         first, state = self._first, self._session.state
         if first is None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from eventstore.errors import EventStoreError
-from eventstore.run_model import Ability, ClaimWish, Lease
+from eventstore.run_model import Ability, CommitClaim, Lease
 from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import Finished, Job
 from executor.attempts.log_fields import named
@@ -30,7 +30,7 @@ from openagents_json.workflow.core.usage import ByModel
 log = logging.getLogger(__name__)
 
 
-class Wish(Struct, frozen=True, gc=False):
+class NextClaim(Struct, frozen=True, gc=False):
     """What a drain would take along: up to `at_most` new steps of `queue` for each commit.
 
     It `keeps` what is left of them where it does, and nobody else is told.
@@ -95,25 +95,34 @@ class OutcomeCommits:
         self._can = can
         self._patience = patience
 
-    def of_batch(self, batch: Batch, finished: Finished, wish: Wish) -> RunCommit:
+    def of_batch(
+        self, batch: Batch, finished: Finished, next_claim: NextClaim
+    ) -> RunCommit:
         """Build the commit of a batch, which began with an outcome."""
         return RunCommit(
-            batch.base, (finished,), batch.built(self._worker, self._claim(wish)), batch
+            batch.base,
+            (finished,),
+            batch.built(self._worker, self._claim(next_claim)),
+            batch,
         )
 
-    def _claim(self, wish: Wish) -> ClaimWish | None:
-        if not wish.at_most:
+    def _claim(self, next_claim: NextClaim) -> CommitClaim | None:
+        if not next_claim.at_most:
             return None
-        return ClaimWish(
+        return CommitClaim(
             self._worker,
-            self._lease_of(wish.queue),
-            wish.at_most,
-            wish.queue,
+            self._lease_of(next_claim.queue),
+            next_claim.at_most,
+            next_claim.queue,
             self._can,
         )
 
     def of_run(
-        self, run: str, items: Sequence[Finished], wish: Wish, out: RecordedOutcomes
+        self,
+        run: str,
+        items: Sequence[Finished],
+        next_claim: NextClaim,
+        out: RecordedOutcomes,
     ) -> RunCommit | None:
         """Build the commit of a run; None when there is none, and then `out` says what became of its outcomes."""
         while True:
@@ -139,7 +148,7 @@ class OutcomeCommits:
         out.refused += refused
         if not applying:
             return None
-        return self._built(session, applying, outcomes, now_ms, wish, out)
+        return self._built(session, applying, outcomes, now_ms, next_claim, out)
 
     def _too_late(self, session: Session, items: Sequence[Finished]) -> list[Finished]:
         late = [item for item in items if not _applies(session, item)]
@@ -184,12 +193,12 @@ class OutcomeCommits:
         items: Sequence[Finished],
         outcomes: cmd.RecordOutcomes,
         now_ms: int,
-        wish: Wish,
+        next_claim: NextClaim,
         out: RecordedOutcomes,
     ) -> RunCommit | None:
         """Build the commit of outcomes, or else of the failures that stand for those which do not let themselves."""
         try:
-            return self._commit_of(session, items, outcomes, wish, now_ms)
+            return self._commit_of(session, items, outcomes, next_claim, now_ms)
         except Exception as error:
             log.warning(
                 "run %s: an outcome does not let itself be recorded",
@@ -198,7 +207,7 @@ class OutcomeCommits:
             )
             fit = self._with_failures(session, items, error)
         try:
-            return self._commit_of(session, fit, _outcomes(fit), wish, now_ms)
+            return self._commit_of(session, fit, _outcomes(fit), next_claim, now_ms)
         except Exception as error:
             give_up(items, error, out)
             return None
@@ -208,7 +217,7 @@ class OutcomeCommits:
         session: Session,
         items: Sequence[Finished],
         outcomes: cmd.RecordOutcomes,
-        wish: Wish,
+        next_claim: NextClaim,
         now_ms: int = 0,
     ) -> RunCommit | None:
         handler = self._handler
@@ -218,7 +227,7 @@ class OutcomeCommits:
             handler.commit_id(),
             actor=self._worker,
             leases=[item.job.lease for item in items],
-            wish=self._claim(wish),
+            next_claim=self._claim(next_claim),
             limits=handler.limits,
             child=handler.child_id,
             now_ms=now_ms,
@@ -236,7 +245,7 @@ class OutcomeCommits:
 
     def _or_unfit(self, session: Session, item: Finished) -> Finished:
         try:
-            self._commit_of(session, [item], _outcomes([item]), Wish())
+            self._commit_of(session, [item], _outcomes([item]), NextClaim())
         except Exception as error:
             return unfit(item, error)
         return item

@@ -18,10 +18,10 @@ from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import Finished, Job, job_of
 from executor.attempts.log_fields import named
 from executor.attempts.outcome_commits import (
+    NextClaim,
     OutcomeCommits,
     RecordedOutcomes,
     RunCommit,
-    Wish,
     give_up,
     unclaiming,
 )
@@ -63,7 +63,7 @@ class Recorder:
         self._commits = OutcomeCommits(handler, worker, lease_of, can, patience)
 
     def record(
-        self, finished: Sequence[Finished], wish: Wish | None = None
+        self, finished: Sequence[Finished], next_claim: NextClaim | None = None
     ) -> RecordedOutcomes:
         """Record outcomes in one round trip, two or more for the runs that others have changed meanwhile."""
         by_run: dict[str, list[Finished]] = {}
@@ -71,36 +71,38 @@ class Recorder:
             by_run.setdefault(item.job.lease.run, []).append(item)
         self._turns.take(by_run)
         try:
-            return self._record(by_run, wish or Wish())
+            return self._record(by_run, next_claim or NextClaim())
         finally:
             self._turns.give_back(by_run)
 
     def _record_again(
-        self, finished: Sequence[Finished], wish: Wish
+        self, finished: Sequence[Finished], next_claim: NextClaim
     ) -> RecordedOutcomes:
         """Record outcomes of one run at which this thread has its turn already."""
-        return self._record({finished[0].job.lease.run: finished}, wish)
+        return self._record({finished[0].job.lease.run: finished}, next_claim)
 
     def _record(
-        self, by_run: Mapping[str, Sequence[Finished]], wish: Wish
+        self, by_run: Mapping[str, Sequence[Finished]], next_claim: NextClaim
     ) -> RecordedOutcomes:
         out = RecordedOutcomes()
         parts = [
             part
             for run, items in by_run.items()
-            if (part := self._commits.of_run(run, items, wish, out)) is not None
+            if (part := self._commits.of_run(run, items, next_claim, out)) is not None
         ]
-        self._send(parts, wish, out)
+        self._send(parts, next_claim, out)
         return out
 
     def record_batch(
-        self, batch: Batch, finished: Finished, wish: Wish
+        self, batch: Batch, finished: Finished, next_claim: NextClaim
     ) -> RecordedOutcomes:
         """Record what a worker did on its own, in one commit that is guarded by the lease it began with."""
         out, runs = RecordedOutcomes(), [batch.base.run]
         self._turns.take(runs)
         try:
-            self._send([self._commits.of_batch(batch, finished, wish)], wish, out)
+            self._send(
+                [self._commits.of_batch(batch, finished, next_claim)], next_claim, out
+            )
         finally:
             self._turns.give_back(runs)
         return out
@@ -110,7 +112,7 @@ class Recorder:
     def _send(
         self,
         parts: Sequence[RunCommit],
-        wish: Wish,
+        next_claim: NextClaim,
         out: RecordedOutcomes,
         *,
         late: bool = False,
@@ -120,7 +122,7 @@ class Recorder:
             replies = [
                 reply
                 for i in range(0, len(waiting), size)
-                for reply in self._offered(waiting[i : i + size], wish, out)
+                for reply in self._offered(waiting[i : i + size], next_claim, out)
             ]
             # Should one of them be why nothing is heard, it is alone in the end.
             size = max(1, size // 2)
@@ -132,13 +134,13 @@ class Recorder:
                     and reply.code is Code.CONFLICT
                     and part.batch is not None
                 ):
-                    behind += self._behind(part, part.batch, reply, wish, out)
+                    behind += self._behind(part, part.batch, reply, next_claim, out)
                 elif isinstance(reply, Committed):
-                    self._digested(part, reply, wish, out)
+                    self._digested(part, reply, next_claim, out)
                 elif passes(reply):
                     again.append((part, reply))
                 else:
-                    self._refused(part, reply, wish, out)
+                    self._refused(part, reply, next_claim, out)
             if again and not self._patience.lasts():
                 for part, error in again:
                     give_up(part.finished, error, out)
@@ -160,7 +162,9 @@ class Recorder:
         """Send the same commits until they are answered, without their claims: nobody here waits for new steps."""
         out = RecordedOutcomes()
         try:
-            self._send([unclaiming(part) for part in parts], Wish(), out, late=True)
+            self._send(
+                [unclaiming(part) for part in parts], NextClaim(), out, late=True
+            )
             # A commit whose reply was lost may have claimed all the same.
             unbegun = [
                 Finished(
@@ -180,16 +184,16 @@ class Recorder:
             )
 
     def _offered(
-        self, parts: Sequence[RunCommit], wish: Wish, out: RecordedOutcomes
+        self, parts: Sequence[RunCommit], next_claim: NextClaim, out: RecordedOutcomes
     ) -> Sequence[Committed | EventStoreError]:
         handler = self._handler
         opens: list[tuple[int, Mapping[str, int]]] = []
         for part in parts:
             partition = handler.store.partition_of(part.session.run)
-            left = self._left(part.built, wish)
-            if left.get(wish.queue) and self._keeps(part.built, wish):
+            left = self._left(part.built, next_claim)
+            if left.get(next_claim.queue) and self._keeps(part.built, next_claim):
                 out.left.append(partition)
-                left = {**left, wish.queue: 0}
+                left = {**left, next_claim.queue: 0}
             opens.append((partition, left))
         wakeups = handler.ringer.wakeups(opens)
         try:
@@ -201,25 +205,26 @@ class Recorder:
         handler.ringer.answer(wakeups, offered.unheard)
         return offered.commits
 
-    def _keeps(self, built: BuiltCommit, wish: Wish) -> bool:
+    def _keeps(self, built: BuiltCommit, next_claim: NextClaim) -> bool:
         """Tell whether nobody else is told of what is left: what this worker cannot run is for others."""
-        if not wish.keeps:
+        if not next_claim.keeps:
             return False
-        mine = [x for x in built.changes.ready if x.queue == wish.queue]
+        mine = [x for x in built.changes.ready if x.queue == next_claim.queue]
         return all(self._can(step.component) for step in mine)
 
-    def _left(self, built: BuiltCommit, wish: Wish) -> dict[str, int]:
+    def _left(self, built: BuiltCommit, next_claim: NextClaim) -> dict[str, int]:
         """Count what is left to others; the commit claims new steps that this worker can run, none that begin again."""
-        if not wish.at_most or wish.queue not in built.opens:
+        if not next_claim.at_most or next_claim.queue not in built.opens:
             return built.opens
         new = [
             x
             for x in built.changes.ready
-            if x.queue == wish.queue and not x.delay_ms and self._can(x.component)
+            if x.queue == next_claim.queue and not x.delay_ms and self._can(x.component)
         ]
         return {
             **built.opens,
-            wish.queue: built.opens[wish.queue] - min(len(new), wish.at_most),
+            next_claim.queue: built.opens[next_claim.queue]
+            - min(len(new), next_claim.at_most),
         }
 
     def _behind(
@@ -227,7 +232,7 @@ class Recorder:
         part: RunCommit,
         batch: Batch,
         reply: Committed,
-        wish: Wish,
+        next_claim: NextClaim,
         out: RecordedOutcomes,
     ) -> list[RunCommit]:
         """Put a batch behind what others have written meanwhile; nothing comes of it when its lease is lost.
@@ -241,7 +246,7 @@ class Recorder:
                 self._worker,
             )
             if again is not None:
-                return [self._commits.of_batch(again, first, wish)]
+                return [self._commits.of_batch(again, first, next_claim)]
             out.refused.append(first)
         except Exception as error:
             # By itself, its outcome can be waited for, or fails its step.
@@ -250,33 +255,41 @@ class Recorder:
                 session.run,
                 error,
             )
-            out.add(self._record_again([first], wish))
+            out.add(self._record_again([first], next_claim))
         return []
 
     def _refused(
-        self, part: RunCommit, error: EventStoreError, wish: Wish, out: RecordedOutcomes
+        self,
+        part: RunCommit,
+        error: EventStoreError,
+        next_claim: NextClaim,
+        out: RecordedOutcomes,
     ) -> None:
         """Record failures in the place of what the store refuses, whatever state it is in; give up what they are."""
         self._handler.sessions.drop(part.session.run)
         if part.batch is not None:
             # What came after the first outcome was never begun as far as the log knows.
-            out.add(self._record_again(part.finished, wish))
+            out.add(self._record_again(part.finished, next_claim))
             return
         failures = [unfit(item, error) for item in part.finished]
         if failures == list(part.finished):
             give_up(part.finished, error, out)
         else:
-            out.add(self._record_again(failures, wish))
+            out.add(self._record_again(failures, next_claim))
 
     # -- answers -----------------------------------------------------------------------------------------
 
     def _digested(
-        self, part: RunCommit, reply: Committed, wish: Wish, out: RecordedOutcomes
+        self,
+        part: RunCommit,
+        reply: Committed,
+        next_claim: NextClaim,
+        out: RecordedOutcomes,
     ) -> None:
         """Take an answer in; what has been committed is on the log, whatever goes wrong here."""
         while True:
             try:
-                self._digest(part, reply, wish, out)
+                self._digest(part, reply, next_claim, out)
             except OpenAgentsError as error:
                 if passes(error) and self._patience.lasts():
                     continue
@@ -290,7 +303,11 @@ class Recorder:
             return
 
     def _digest(
-        self, part: RunCommit, reply: Committed, wish: Wish, out: RecordedOutcomes
+        self,
+        part: RunCommit,
+        reply: Committed,
+        next_claim: NextClaim,
+        out: RecordedOutcomes,
     ) -> None:
         handler, session = self._handler, part.session
         match reply.code:
@@ -307,7 +324,7 @@ class Recorder:
                 handler.sessions.drop(session.run)
                 again = [x for x in part.finished if x.job.lease.step not in lost]
                 if again:
-                    out.add(self._record_again(again, wish))
+                    out.add(self._record_again(again, next_claim))
             case _:  # the log has gone back behind these claims: the steps will be claimed again
                 handler.sessions.drop(session.run)
                 out.refused += part.finished

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from eventstore.run_model import ClaimWish, Commit, Guard, Lease
+from eventstore.run_model import Commit, CommitClaim, Guard, Lease
 from executor.errors import PayloadRefused
 from executor.runs.codec import EncodedEvents, Limits, encode
 from executor.runs.repository import Session
@@ -31,7 +31,7 @@ class CommitContext(Struct, frozen=True, gc=False):
     actor: str
     cause: str
     guard: Guard | None = None
-    claim: ClaimWish | None = None
+    claim: CommitClaim | None = None
 
 
 class BuiltCommit(Struct, frozen=True, gc=False):
@@ -52,7 +52,7 @@ def build(
     cause: str = "",
     leases: Sequence[Lease] = (),
     guard: Guard | None = None,
-    wish: ClaimWish | None = None,
+    next_claim: CommitClaim | None = None,
     limits: Limits,
     settle: bool = False,
     child: ChildId,
@@ -75,7 +75,7 @@ def build(
         actor=actor,
         cause=cause or session.commit,
         guard=guard,
-        claim=wish,
+        claim=next_claim,
     )
     return assemble(
         session,

@@ -18,7 +18,7 @@ from eventstore.run_model import ClaimReply, Lease
 from executor.attempts.execution import STOPPING, Execution
 from executor.attempts.jobs import Finished, Job, unbegun
 from executor.attempts.log_fields import named
-from executor.attempts.outcome_commits import Wish
+from executor.attempts.outcome_commits import NextClaim
 from executor.worker.runtime import Runtime
 from executor.worker.shared_loop import SharedLoop, close_on, run_until_ended
 from openagents_json.components.errors import describe_error
@@ -260,6 +260,6 @@ class AsyncLane:
             if self._stop.is_set()
             else max(1, (self._limit - self._running) // max(1, len(batch)))
         )
-        flushed = self._recorder.record(batch, Wish(self._queue, min(at_most, 64)))
+        flushed = self._recorder.record(batch, NextClaim(self._queue, min(at_most, 64)))
         self._submit(flushed.jobs)
         self._runtime.ignored(flushed.refused)

@@ -21,7 +21,7 @@ from executor.attempts.durations import DurationAverages
 from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import ONCE, REPEATABLE, Finished, Job, unbegun
 from executor.attempts.log_fields import named
-from executor.attempts.outcome_commits import RecordedOutcomes, Wish
+from executor.attempts.outcome_commits import NextClaim, RecordedOutcomes
 from executor.attempts.recorder import Recorder
 from executor.clock import Clock
 from executor.runs.repository import Session
@@ -196,8 +196,8 @@ class Drain:
             count += 1
         with self._lock:
             self._running_since = 0.0
-        wish = Wish(self._settings.queue, 0 if self._stop.is_set() else 1)
-        self._take_in(self._recorder.record_batch(batch, first, wish), [first])
+        next_claim = NextClaim(self._settings.queue, 0 if self._stop.is_set() else 1)
+        self._take_in(self._recorder.record_batch(batch, first, next_claim), [first])
         return count
 
     def _begin(self, session: Session, first: Finished) -> Batch | None:
@@ -238,16 +238,16 @@ class Drain:
             done, self._done = self._done, []
         if not done:
             return bool(self._jobs)
-        self._take_in(self._recorder.record(done, self._wish(done, keep)), done)
+        self._take_in(self._recorder.record(done, self._next_claim(done, keep)), done)
         return bool(self._jobs)
 
-    def _wish(self, done: Sequence[Finished], keep: bool) -> Wish:
+    def _next_claim(self, done: Sequence[Finished], keep: bool) -> NextClaim:
         room = self._room()
         if keep or self._stop.is_set() or (room <= 0 and self._jobs):
-            return Wish(self._settings.queue, 0)
+            return NextClaim(self._settings.queue, 0)
         runs = {x.job.lease.run for x in done}
         each = max(1, room // max(1, len(runs)))
-        return Wish(self._settings.queue, each, self._keeps(runs))
+        return NextClaim(self._settings.queue, each, self._keeps(runs))
 
     def _keeps(self, runs: Collection[str]) -> bool:
         """Tell whether this drain keeps what is left of a run, and does not tell others of it."""

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from openagents_json.engine.handles.started import StartedRun
     from openagents_json.engine.healing.backtest import Fix
     from openagents_json.engine.healing.report import HealReport
-    from openagents_json.engine.healing.wishes import HealWish, SandboxWish
+    from openagents_json.engine.healing.requests import HealRequest, SandboxSettings
     from openagents_json.engine.settings import Settings, from_environment
     from openagents_json.engine.telemetry.in_memory import InMemoryTelemetry
     from openagents_json.engine.telemetry.port import Instrument, Telemetry
@@ -142,7 +142,7 @@ __all__ = [
     "has_password",
     "HealError",
     "HealReport",
-    "HealWish",
+    "HealRequest",
     "HistoryEvent",
     "InMemoryTelemetry",
     "Instrument",
@@ -198,7 +198,7 @@ __all__ = [
     "RunSealed",
     "RunUnreadable",
     "SandboxTooWeak",
-    "SandboxWish",
+    "SandboxSettings",
     "Schedule",
     "Settings",
     "Started",
@@ -251,7 +251,7 @@ _HOMES = {
     "has_password": "eventstore.passwords",
     "HealError": "openagents_json.engine.errors",
     "HealReport": "openagents_json.engine.healing.report",
-    "HealWish": "openagents_json.engine.healing.wishes",
+    "HealRequest": "openagents_json.engine.healing.requests",
     "HistoryEvent": "openagents_json.engine.answers.runs",
     "InMemoryTelemetry": "openagents_json.engine.telemetry.in_memory",
     "Instrument": "openagents_json.engine.telemetry.port",
@@ -307,7 +307,7 @@ _HOMES = {
     "RunSealed": "executor.errors",
     "RunUnreadable": "openagents_json.errors",
     "SandboxTooWeak": "openagents_json.engine.errors",
-    "SandboxWish": "openagents_json.engine.healing.wishes",
+    "SandboxSettings": "openagents_json.engine.healing.requests",
     "Schedule": "executor.coordination.schedule_times",
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.coordination.starts",

@@ -70,7 +70,7 @@ def export_run(target: Target, run: str, output: str, force: bool) -> None:
 @reason_option
 @target_options
 def import_run(
-    target: Target, file: Path, paused: bool, reason: str, **wishes: Any
+    target: Target, file: Path, paused: bool, reason: str, **options: Any
 ) -> int:
     """Bring a run from a file into this store. One that was open goes on here, from where it was.
 
@@ -81,7 +81,7 @@ def import_run(
     """
     from openagents_json.engine.archive.capsules import unpack
 
-    then = GoingOn(target, **wishes)
+    then = GoingOn(target, **options)
     capsule = unpack(file)
     with then.engine(create=True) as engine:
         done = engine.files.adopt(capsule, reason=reason, paused=paused)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from openagents_json.engine import (
         Engine,
         HealReport,
-        HealWish,
+        HealRequest,
         RunFilter,
-        SandboxWish,
+        SandboxSettings,
     )
 
 _OPTIONS = [
@@ -152,7 +152,7 @@ def heal(target: Target, resume: str | None, dry_run: bool, **given: Any) -> int
         if resume:
             report = engine.heal.report(resume)
         else:
-            report = engine.heal.begin(_wish(engine, given))
+            report = engine.heal.begin(_request(engine, given))
         heal_id = report.id
         with notice_at_interrupt(lambda: notice_of_heal(target, heal_id)):
             report = _backtested(engine, target, heal_id, given)
@@ -176,7 +176,7 @@ def _backtested(
         target.components,
         limit_ms=given["step_timeout"],
         tell=tell,
-        sandbox=_sandbox_wish(target, given),
+        sandbox=_sandbox_settings(target, given),
         tell_sandbox=tell,
     )
     if not target.as_json:
@@ -214,9 +214,9 @@ def _waves(
     )
 
 
-def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
+def _request(engine: Engine, given: dict[str, Any]) -> HealRequest:
     from cli.inputs.given import given_inputs
-    from openagents_json.engine import Fix, HealWish
+    from openagents_json.engine import Fix, HealRequest
 
     if not given["where"]:
         raise click.UsageError(
@@ -232,7 +232,7 @@ def _wish(engine: Engine, given: dict[str, Any]) -> HealWish:
         declared = plan.parameters if plan else _declared(engine, chosen)
     mocks = _mocks(given["mocks"], given["mocks_file"])
     fix = Fix(plan, edits.typed(declared), mocks)
-    return HealWish(
+    return HealRequest(
         chosen=chosen,
         fix=fix,
         waves=given["waves"],
@@ -252,13 +252,13 @@ def _declared(engine: Engine, chosen: RunFilter) -> Mapping[str, Any]:
     return {}
 
 
-def _sandbox_wish(target: Target, given: dict[str, Any]) -> SandboxWish:
-    from openagents_json.engine import SandboxWish
+def _sandbox_settings(target: Target, given: dict[str, Any]) -> SandboxSettings:
+    from openagents_json.engine import SandboxSettings
     from openagents_json.engine.settings import own_secrets
 
     files = target.resolved.secret_files
     secrets = (*own_secrets(target.settings), *files)
-    return SandboxWish(given["sandbox"] == "strict", given["variables"], secrets)
+    return SandboxSettings(given["sandbox"] == "strict", given["variables"], secrets)
 
 
 def _mocks(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
@@ -272,7 +272,9 @@ def _mocks(pairs: tuple[str, ...], file: str | None) -> dict[str, Any]:
 
 def _show(report: HealReport) -> None:
     verdicts = [
-        report.verdicts[run] for run in report.wish["order"] if run in report.verdicts
+        report.verdicts[run]
+        for run in report.request["order"]
+        if run in report.verdicts
     ]
     rows = (
         (x.run, x.verdict, ", ".join(x.again), str(len(x.reused)), short(x.reason, 300))
@@ -302,7 +304,7 @@ def _say_end(report: HealReport) -> None:
         say(f"  {run} is left alone: {why}")
     if report.left and report.closed:
         say(
-            f"  {len(report.left)} are left: they are in no wave of {','.join(report.wish['waves'])}"
+            f"  {len(report.left)} are left: they are in no wave of {','.join(report.request['waves'])}"
         )
     if report.stopped:
         say(

@@ -63,7 +63,7 @@ def retry(
     pairs: tuple[str, ...],
     workflow: str | None,
     reason: str,
-    **wishes: Any,
+    **options: Any,
 ) -> int:
     """Retry failed runs from their failure. Nothing that completed runs again, unless it is behind STEP.
 
@@ -75,8 +75,8 @@ def retry(
       openagents runs retry RUN --wait -c components.py
       openagents runs retry --where error=TimeoutError --where ended_after=1d
     """
-    request = BulkRequest.taken("retry", target, runs, wishes)
-    then = GoingOn(target, **wishes)
+    request = BulkRequest.taken("retry", target, runs, options)
+    then = GoingOn(target, **options)
     how = {"step": step, "reason": reason, "workflow": workflow}
     if request.is_one:
 
@@ -119,7 +119,7 @@ def replay(
     explains: bool,
     wait: bool,
     reason: str,
-    **wishes: Any,
+    **options: Any,
 ) -> int:
     """Run a closed run again, keeping what has not changed. Results stand where component, definition and inputs do.
 
@@ -128,7 +128,7 @@ def replay(
     \b
     Example: openagents runs replay RUN --set amount=5 --explain
     """
-    then = GoingOn(target, wait or explains, **wishes)
+    then = GoingOn(target, wait or explains, **options)
 
     def act(engine: Engine) -> None:
         plan = None if workflow is None else engine.plan(workflow)
@@ -170,7 +170,7 @@ def rerun(
     step: str,
     pairs: tuple[str, ...],
     reason: str,
-    **wishes: Any,
+    **options: Any,
 ) -> int:
     """Run a step of a closed run again, and all that is behind it.
 
@@ -184,7 +184,7 @@ def rerun(
         edited = _edited(engine, run, pairs)
         engine.retry(run, step=step, inputs=edited, reason=reason)
 
-    return GoingOn(target, **wishes).after(run, act)
+    return GoingOn(target, **options).after(run, act)
 
 
 @click.command()
@@ -193,7 +193,7 @@ def rerun(
 @wait_options
 @reason_option
 @target_options
-def skip(target: Target, run: str, step: str, reason: str, **wishes: Any) -> int:
+def skip(target: Target, run: str, step: str, reason: str, **options: Any) -> int:
     """Skip a step: the run goes on without it. What refers to its result gets null.
 
     Exit code with --wait: 0 completed, 1 failed, 3 cancelled, 8 timed out.
@@ -201,7 +201,7 @@ def skip(target: Target, run: str, step: str, reason: str, **wishes: Any) -> int
     \b
     Example: openagents runs skip RUN notify --reason "no address"
     """
-    return GoingOn(target, **wishes).after(
+    return GoingOn(target, **options).after(
         run, lambda engine: engine.replay.skip(run, step, reason)
     )
 
@@ -232,7 +232,7 @@ def complete(
     result: str | None,
     result_file: str | None,
     reason: str,
-    **wishes: Any,
+    **options: Any,
 ) -> int:
     """Complete a step by hand, with a result of your own. The run goes on as if the step had returned it.
 
@@ -244,7 +244,7 @@ def complete(
     from cli.inputs.given import given_value
 
     value = given_value(result, result_file, "--result").typed()
-    return GoingOn(target, **wishes).after(
+    return GoingOn(target, **options).after(
         run, lambda engine: engine.replay.complete(run, step, value, reason)
     )
 
@@ -272,7 +272,7 @@ def fork(
     pairs: tuple[str, ...],
     reason: str,
     idempotency_key: str | None,
-    **wishes: Any,
+    **options: Any,
 ) -> int:
     """Start a new run with the same past up to an event. See `runs history` for their numbers.
 
@@ -281,7 +281,7 @@ def fork(
     \b
     Example: openagents runs fork RUN --at 7 --set amount=5 --wait
     """
-    then = GoingOn(target, **wishes)
+    then = GoingOn(target, **options)
     with then.engine() as engine:
         inputs = _edited(engine, run, pairs)
         new = engine.replay.fork(

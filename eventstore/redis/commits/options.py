@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from eventstore.run_model import ClaimWish, Commit, Guard, build_in
+from eventstore.run_model import Commit, CommitClaim, Guard, build_in
 from openagents_json.work_index import (
     DueKey,
     IndexChanges,
@@ -139,7 +139,7 @@ def _removed(run: str, changes: IndexChanges) -> tuple[str, ...]:
     return tuple([DueKey(kind, run, name).key() for kind, name in changes.removed])
 
 
-def _claim(claim: ClaimWish | None, changes: IndexChanges) -> tuple[Any, ...] | None:
+def _claim(claim: CommitClaim | None, changes: IndexChanges) -> tuple[Any, ...] | None:
     """Return a claim as its script reads it; components that its worker lacks are left for others."""
     if claim is None:
         return None

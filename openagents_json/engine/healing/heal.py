@@ -14,15 +14,15 @@ from openagents_json.engine.archive.shredding import Shredded
 from openagents_json.engine.healing.report import HealReport
 from openagents_json.engine.healing.report_backtest import ReportBacktest, Tell
 from openagents_json.engine.healing.report_store import ReportStore
+from openagents_json.engine.healing.requests import HealRequest, SandboxSettings
 from openagents_json.engine.healing.waves import WaveLimits, Waves
-from openagents_json.engine.healing.wishes import HealWish, SandboxWish
 from openagents_json.engine.services import FILES_SECONDS, Services
 
 if TYPE_CHECKING:
     from openagents_json.engine.answers.runs import Result
 
 
-_USUAL_SANDBOX: Final = SandboxWish()
+_USUAL_SANDBOX: Final = SandboxSettings()
 
 
 def _quiet(_: str) -> None:
@@ -38,12 +38,12 @@ class Healing:
         self._backtest = ReportBacktest(services, self._reports)
         self._waves = Waves(services, self._reports, wait)
 
-    def begin(self, wish: HealWish) -> HealReport:
+    def begin(self, request: HealRequest) -> HealReport:
         """Begin a report.
 
         Raises InvalidHeal.
         """
-        return self._reports.begin(wish)
+        return self._reports.begin(request)
 
     def report(self, heal: str) -> HealReport:
         """Read a report.
@@ -69,7 +69,7 @@ class Healing:
         *,
         limit_ms: int = 30_000,
         tell: Tell = _quiet,
-        sandbox: SandboxWish = _USUAL_SANDBOX,
+        sandbox: SandboxSettings = _USUAL_SANDBOX,
         tell_sandbox: Tell = _quiet,
     ) -> HealReport:
         """Find out for each run what the fix would make of it, with nothing written but the report.
@@ -109,13 +109,13 @@ class Healing:
 def as_json(report: HealReport) -> dict[str, Any]:
     """Return a report as JSON."""
     members = {field.name: getattr(report, field.name) for field in fields(report)}
-    del members["verdicts"]
-    wish = dict(report.wish)
-    order: Sequence[str] = wish.pop("order", ())
+    del members["verdicts"], members["request"]
+    request = dict(report.request)
+    order: Sequence[str] = request.pop("order", ())
     tested = [run for run in order if run in report.verdicts]
     return {
         **members,
-        "wish": wish,
+        "wish": request,  # what programs read is called as ever
         "status": report.status,
         "counts": report.counts,
         "runs": [asdict(report.verdicts[run]) for run in tested],

@@ -44,14 +44,14 @@ class Wave:
 class HealReport:
     """A heal as far as it has come.
 
-    `wish` is what was asked for, `sandbox` what kept components in while it was tested. `healed` gives by run the
+    `request` is what was asked for, `sandbox` what kept components in while it was tested. `healed` gives by run the
     version of its RunReopened, `skipped` why one was left alone. `forgiven` are failures that somebody has seen and
     gone on in spite of. Its values are no more where it is `redacted`; `unread` are those whose key is not here.
     """
 
     id: str
     version: int = 0
-    wish: Mapping[str, Json] = field(default_factory=dict)
+    request: Mapping[str, Json] = field(default_factory=dict)
     verdicts: Map[str, Verdict] = field(default_factory=Map)
     tested: bool = False
     more: bool = False
@@ -74,7 +74,7 @@ class HealReport:
     @property
     def proven(self) -> list[str]:
         """Return the runs that the fix heals, in the order in which they were found."""
-        order: Sequence[str] = self.wish.get("order") or ()
+        order: Sequence[str] = self.request.get("order") or ()
         tested = [run for run in order if run in self.verdicts]
         if not tested:  # the order is a value that may have been erased
             tested = sorted(self.verdicts)
@@ -136,14 +136,14 @@ Data = Mapping[str, Any]
 
 
 def _started(report: HealReport, data: Data) -> HealReport:
-    wish = dict(data)
-    wish.pop("unread", None)
-    return replace(report, wish=wish)
+    request = dict(data)
+    request.pop("unread", None)
+    return replace(report, request=request)
 
 
 def _selected(report: HealReport, data: Data) -> HealReport:
-    wish = {**report.wish, "order": data["runs"]}
-    return replace(report, wish=wish, more=data["more"])
+    request = {**report.request, "order": data["runs"]}
+    return replace(report, request=request, more=data["more"])
 
 
 def _backtested(report: HealReport, data: Data) -> HealReport:
@@ -205,13 +205,13 @@ def next_of(report: HealReport) -> tuple[str, tuple[str, ...]]:
         return BACKTEST, ()
     if report.waves and not report.waves[-1].closed:
         return _next_in_wave(report, report.waves[-1].runs)
-    sizes = wave_sizes(report.wish["waves"], len(report.proven))
+    sizes = wave_sizes(report.request["waves"], len(report.proven))
     if len(report.waves) >= len(sizes):
         return CLOSE, ()
     # Failures that somebody has gone on in spite of do not stop the heal once more.
     failed = report.ended["failed"] - report.forgiven
     has_too_many_failures = failed and reached(
-        report.wish["stop"], failed, len(report.healed)
+        report.request["stop"], failed, len(report.healed)
     )
     if has_too_many_failures:
         return STOP, ()

@@ -14,7 +14,7 @@ from openagents_json.engine.errors import SandboxTooWeak
 from openagents_json.engine.healing.backtest import UNPROVEN, Fix, Verdict, backtest
 from openagents_json.engine.healing.report import HealReport
 from openagents_json.engine.healing.report_store import ReportStore
-from openagents_json.engine.healing.wishes import SandboxWish
+from openagents_json.engine.healing.requests import SandboxSettings
 from openagents_json.engine.services import Services
 from openagents_json.engine.settings import own_secrets, sandbox_environment
 from openagents_json.errors import RunUnreadable
@@ -45,7 +45,7 @@ class ReportBacktest:
         *,
         limit_ms: int,
         tell: Tell,
-        sandbox: SandboxWish,
+        sandbox: SandboxSettings,
         tell_sandbox: Tell,
     ) -> HealReport:
         """Test the runs of a report that have no verdict yet.
@@ -79,20 +79,20 @@ class ReportBacktest:
 
     def _with_runs(self, report: HealReport) -> HealReport:
         """Put on record which runs are tested, once: whoever goes on tests the same ones."""
-        if "order" in report.wish:
+        if "order" in report.request:
             return report
         runs, more = self._selected(report)
         selected = Event("RunsSelected", {"runs": runs, "more": more})
         return self._reports.append(report, [selected])
 
     def _selected(self, report: HealReport) -> tuple[list[str], bool]:
-        criteria: Mapping[str, Any] = report.wish["where"]
+        criteria: Mapping[str, Any] = report.request["where"]
         arguments: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in criteria.items()
         }
         arguments["status"] = ("failed",)
-        limit: int = report.wish["limit"]
+        limit: int = report.request["limit"]
         matching = self._matching(RunFilter(**arguments))
         runs = list(islice(matching, limit + 1))
         return runs[:limit], len(runs) > limit
@@ -106,7 +106,7 @@ class ReportBacktest:
                 return
             after = page.next
 
-    def _secrets(self, sandbox: SandboxWish, folder: Path) -> list[Path]:
+    def _secrets(self, sandbox: SandboxSettings, folder: Path) -> list[Path]:
         """Return where our own secrets are; where the program lies in a data directory, all that is the server's."""
         ours = [directory_of(self._core.connection), *own_secrets(), *sandbox.secrets]
         paths = dict.fromkeys((folder / path).resolve() for path in ours if path)
@@ -137,7 +137,9 @@ class ReportBacktest:
             verdicts = [self._tested(run, fix, sandbox, limit_ms) for run in batch]
             events = [Event("RunBacktested", asdict(verdict)) for verdict in verdicts]
             report = self._reports.append(report, events)
-            tell(f"{len(report.verdicts)} of {len(report.wish['order'])} runs tested")
+            tell(
+                f"{len(report.verdicts)} of {len(report.request['order'])} runs tested"
+            )
         return report
 
     def _tested(self, run: str, fix: Fix, sandbox: Sandbox, limit_ms: int) -> Verdict:
@@ -149,7 +151,7 @@ class ReportBacktest:
         return backtest(session, fix, sandbox, now_ms=now_ms, limit_ms=limit_ms)
 
 
-def _require_strict(report: HealReport, sandbox: SandboxWish) -> None:
+def _require_strict(report: HealReport, sandbox: SandboxSettings) -> None:
     """Refuse a backtest whose sandbox is, or was, not what it had to be.
 
     Raises SandboxTooWeak.
@@ -163,4 +165,6 @@ def _require_strict(report: HealReport, sandbox: SandboxWish) -> None:
 
 def _untested(report: HealReport) -> list[str]:
     """Return the runs that are tested next."""
-    return [run for run in report.wish["order"] if run not in report.verdicts][:BATCH]
+    return [run for run in report.request["order"] if run not in report.verdicts][
+        :BATCH
+    ]

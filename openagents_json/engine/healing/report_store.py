@@ -16,9 +16,9 @@ from openagents_json.engine.archive.shredding import Shredded, rewritten
 from openagents_json.engine.errors import HealNotFound, InvalidHeal
 from openagents_json.engine.healing.backtest import Fix
 from openagents_json.engine.healing.report import HealReport, fold
+from openagents_json.engine.healing.requests import HealRequest
 from openagents_json.engine.healing.sizes import parse_stop, parse_waves
 from openagents_json.engine.healing.values import HIDDEN, HealValues
-from openagents_json.engine.healing.wishes import HealWish
 from openagents_json.engine.services import Services
 from projections.runs import RunFilter
 
@@ -34,17 +34,17 @@ class ReportStore:
         self._core = core
         self._values = HealValues(KeyStore(core.store), core.keyring)
 
-    def begin(self, wish: HealWish) -> HealReport:
+    def begin(self, request: HealRequest) -> HealReport:
         """Begin a report.
 
         Raises InvalidHeal.
         """
-        if wish.chosen == RunFilter():
+        if request.chosen == RunFilter():
             raise InvalidHeal(
                 "say which failed runs are to be healed: all of them are hardly one class"
             )
-        data = _started(wish)
-        plan = wish.fix.plan
+        data = _started(request)
+        plan = request.fix.plan
         if plan is not None:  # whoever goes on needs it, wherever that is
             self._core.definitions.keep(plan)
         heal = f"{REPORT}{ulid(self._core.clock.now_ms())}"
@@ -127,19 +127,19 @@ class ReportStore:
 
         Raises DefinitionMissing and DefinitionChanged.
         """
-        fix = report.wish["fix"]
+        fix = report.request["fix"]
         definition = fix["definition"]
         plan = self._core.definitions.plan(definition) if definition else None
-        return Fix(plan, fix["inputs"], report.wish["mocks"])
+        return Fix(plan, fix["inputs"], report.request["mocks"])
 
 
-def _started(wish: HealWish) -> dict[str, Any]:
+def _started(request: HealRequest) -> dict[str, Any]:
     """Return the data of HealStarted.
 
     Raises InvalidHeal.
     """
-    plan = wish.fix.plan
-    criteria = asdict(wish.chosen)
+    plan = request.fix.plan
+    criteria = asdict(request.chosen)
     return {
         "where": {
             name: value for name, value in criteria.items() if value not in _NOT_SAID
@@ -148,21 +148,21 @@ def _started(wish: HealWish) -> dict[str, Any]:
             "definition": plan.hash if plan else "",
             "workflow": plan.id if plan else "",
             "version": plan.version if plan else "",
-            "inputs": dict(wish.fix.edits),
+            "inputs": dict(request.fix.edits),
         },
-        "mocks": dict(wish.fix.mocks),
-        "waves": parse_waves(wish.waves),
-        "stop": parse_stop(wish.stop_after_failures),
-        "limit": wish.limit,
-        "reason": wish.reason,
+        "mocks": dict(request.fix.mocks),
+        "waves": parse_waves(request.waves),
+        "stop": parse_stop(request.stop_after_failures),
+        "limit": request.limit,
+        "reason": request.reason,
     }
 
 
 def _holds_values(report: HealReport) -> bool:
     """Tell whether a report quotes what runs worked with."""
-    if report.skipped or report.wish["mocks"]:
+    if report.skipped or report.request["mocks"]:
         return True
-    fix: Mapping[str, Any] = report.wish["fix"]
+    fix: Mapping[str, Any] = report.request["fix"]
     if fix["inputs"]:
         return True
     return any(verdict.reason or verdict.error for verdict in report.verdicts.values())

@@ -128,8 +128,8 @@ class Waves:
         """Open a run again under the fix; the version is a fence against whatever has happened since the backtest."""
         fix = self._reports.fix_of(report)
         reason = f"healed by {report.id}"
-        if report.wish["reason"]:
-            reason += f": {report.wish['reason']}"
+        if report.request["reason"]:
+            reason += f": {report.request['reason']}"
         self._core.handler.handle(
             run,
             command_of(self._core.sessions.load(run), fix, reason),

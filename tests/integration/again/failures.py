@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from openagents_json.catalog.loader import load
-from openagents_json.engine import Engine, Fix, HealReport, HealWish, RunFilter
+from openagents_json.engine import Engine, Fix, HealReport, HealRequest, RunFilter
 from tests.acceptance.processes import COMPONENTS
 from tests.conftest import Server
 
@@ -83,9 +83,9 @@ def fail(engine: Engine, tmp_path: Path) -> Failed:
 def tried(
     engine: Engine, chosen: RunFilter = ORDERS, limit_ms: int = 20_000, **fix: Any
 ) -> HealReport:
-    wish = HealWish(chosen, Fix(**fix), waves="1,100%")
+    request = HealRequest(chosen, Fix(**fix), waves="1,100%")
     return engine.heal.backtest(
-        engine.heal.begin(wish).id, [MENDED, TEMPTATIONS], limit_ms=limit_ms
+        engine.heal.begin(request).id, [MENDED, TEMPTATIONS], limit_ms=limit_ms
     )
 
 

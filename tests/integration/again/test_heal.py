@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from openagents_json.catalog.loader import load
-from openagents_json.engine import Engine, HealReport, HealWish, RunFilter
+from openagents_json.engine import Engine, HealReport, HealRequest, RunFilter
 from openagents_json.engine.errors import HealNotFound, InvalidHeal
 from tests.conftest import Server
 from tests.integration.again.failures import (
@@ -254,13 +254,13 @@ def test_retries_run_as_they_would_and_a_hang_is_a_time_out(
 
 def test_what_makes_no_sense_is_refused(engine: Engine) -> None:
     with pytest.raises(InvalidHeal, match="hardly one class"):
-        engine.heal.begin(HealWish(RunFilter()))
+        engine.heal.begin(HealRequest(RunFilter()))
     with pytest.raises(InvalidHeal, match="waves"):
-        engine.heal.begin(HealWish(ORDERS, waves="none"))
+        engine.heal.begin(HealRequest(ORDERS, waves="none"))
     for name in ("heal-none", "0-run"):
         with pytest.raises(HealNotFound):
             engine.heal.report(name)
-    begun = engine.heal.begin(HealWish(ORDERS))
+    begun = engine.heal.begin(HealRequest(ORDERS))
     with pytest.raises(InvalidHeal, match="not complete"):
         engine.heal.go_on(begun.id)
     nothing = engine.heal.backtest(begun.id, [])

@@ -9,7 +9,7 @@ import pytest
 
 from executor.worker.runtime import WorkSettings
 from openagents_json.catalog.loader import load
-from openagents_json.engine import Engine, HealWish
+from openagents_json.engine import Engine, HealRequest
 from openagents_json.engine.components import queues_of
 from openagents_json.engine.errors import NobodyWorks, WaveUnfinished
 from openagents_json.engine.healing.report_store import ReportStore
@@ -117,7 +117,7 @@ def test_a_backtest_that_died_goes_on_where_it_was(
 ) -> None:
     runs = fail(document(), *range(1, 60, 2))
     mend(tmp_path)
-    begun = engine.heal.begin(HealWish(ORDERS))
+    begun = engine.heal.begin(HealRequest(ORDERS))
 
     def die(_: str) -> None:
         raise KeyboardInterrupt

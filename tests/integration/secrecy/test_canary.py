@@ -14,7 +14,7 @@ from eventstore.event import Event
 from eventstore.redis.emissions import Emissions
 from executor.encryption import make_key
 from executor.errors import RunSealed
-from openagents_json.engine import Engine, Fix, HealWish, RunFilter
+from openagents_json.engine import Engine, Fix, HealRequest, RunFilter
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsules import pack
 from openagents_json.engine.errors import InvalidHeal
@@ -300,7 +300,7 @@ def healed(engine: Engine, *, dry: bool = False) -> str:
     """Test a fix, which comes with values, and heal what it mends."""
     chosen = RunFilter(workflow=("no-color",))
     fix = Fix(None, {"x": "red", "keyed": {"said": CANARY}}, {"s0": MOCK})
-    report = engine.heal.backtest(engine.heal.begin(HealWish(chosen, fix)).id, ())
+    report = engine.heal.backtest(engine.heal.begin(HealRequest(chosen, fix)).id, ())
     return report.id if dry else engine.heal.go_on(report.id).id
 
 
@@ -316,7 +316,7 @@ def test_the_report_of_a_heal_tells_its_values_until_it_is_redacted(
         other = engine.run(lost, {**INPUTS, "o": {"red": 1}}, timeout=60)
         heals = healed(engine), healed(engine, dry=True)
         report = engine.heal.report(heals[0])
-        assert (report.wish["mocks"], report.wish["fix"]["inputs"]["x"]) == (
+        assert (report.request["mocks"], report.request["fix"]["inputs"]["x"]) == (
             {"s0": MOCK},
             "red",
         )
@@ -328,7 +328,10 @@ def test_the_report_of_a_heal_tells_its_values_until_it_is_redacted(
             assert engine.heal.redact(heal, "asked for", wait_seconds=60).log == "done"
             assert not engine.heal.redact(heal)
         erased = engine.heal.report(heals[0])
-        assert (erased.wish["mocks"], erased.wish["fix"]["inputs"]) == (None, None)
+        assert (erased.request["mocks"], erased.request["fix"]["inputs"]) == (
+            None,
+            None,
+        )
         assert (erased.status, erased.healed) == ("closed", report.healed)
         with pytest.raises(
             InvalidHeal, match="were erased, so nobody can go on with it"
@@ -346,7 +349,7 @@ def test_a_report_of_an_earlier_version_is_gone_on_with_and_cannot_be_redacted(
 ) -> None:
     run = engine.run(BADLY[7], INPUTS, timeout=60).id
     fix = {"definition": "", "workflow": "", "version": "", "inputs": {"x": "red"}}
-    wish = {
+    request = {
         "where": {"workflow": ["no-color"]},
         "fix": fix,
         "mocks": {"s0": "red"},
@@ -354,7 +357,7 @@ def test_a_report_of_an_earlier_version_is_gone_on_with_and_cannot_be_redacted(
         "stop": "1",
     }
     engine.events.append(
-        "heal-old", [Event("HealStarted", {**wish, "limit": 10, "reason": ""})]
+        "heal-old", [Event("HealStarted", {**request, "limit": 10, "reason": ""})]
     )
     assert engine.heal.backtest("heal-old", ()).counts["fixed"] == 1
     assert set(engine.heal.go_on("heal-old").healed) == {run}

@@ -10,7 +10,7 @@ import pytest
 
 from executor.errors import RunSealed
 from openagents_json.catalog.loader import load
-from openagents_json.engine import Engine, Fix, HealReport, HealWish, RunFilter
+from openagents_json.engine import Engine, Fix, HealReport, HealRequest, RunFilter
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.errors import WaveUnfinished
 from tests.conftest import Server
@@ -82,8 +82,8 @@ def failed(engine: Engine) -> str:
 
 
 def tried(engine: Engine, modules: list[str], fix: dict[str, Any]) -> HealReport:
-    wish = HealWish(RunFilter(workflow=("d",)), Fix(engine.plan(fix)))
-    return engine.heal.backtest(engine.heal.begin(wish).id, modules)
+    request = HealRequest(RunFilter(workflow=("d",)), Fix(engine.plan(fix)))
+    return engine.heal.backtest(engine.heal.begin(request).id, modules)
 
 
 def test_a_report_says_nothing_of_what_steps_returned(

@@ -30,9 +30,9 @@ from eventstore.memory.runs import MemoryRunStore
 from eventstore.redis.runs import RedisRunStore
 from eventstore.run_model import (
     ClaimRequest,
-    ClaimWish,
     Code,
     Commit,
+    CommitClaim,
     Committed,
     Guard,
     Lease,
@@ -173,10 +173,12 @@ class RunStoreMachine(RuleBasedStateMachine):
             component=data.draw(s.sampled_from(COMPONENTS)),
         )
 
-    def _wish(self, data: s.DataObject) -> ClaimWish | None:
+    def _claim(self, data: s.DataObject) -> CommitClaim | None:
         can = data.draw(s.sampled_from(COMPONENTS))
-        wish = ClaimWish("w", LEASE, 1, "q", lambda component: component in ("", can))
-        return wish if data.draw(s.booleans()) else None
+        claim = CommitClaim(
+            "w", LEASE, 1, "q", lambda component: component in ("", can)
+        )
+        return claim if data.draw(s.booleans()) else None
 
     def _id(self) -> str:
         self.count += 1
@@ -201,7 +203,7 @@ class RunStoreMachine(RuleBasedStateMachine):
             self._id(),
             (event("RunStarted"),) * 2,
             changes=changes,
-            claim=self._wish(data),
+            claim=self._claim(data),
         )
         self.both(commit, commit)
 
@@ -222,7 +224,7 @@ class RunStoreMachine(RuleBasedStateMachine):
             version,
             one,
             changes=changes,
-            claim=self._wish(data),
+            claim=self._claim(data),
         )
         guards = (None, None) if guard is None else guard
         self.both(

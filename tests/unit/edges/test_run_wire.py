@@ -11,7 +11,7 @@ import pytest
 from eventstore.event import Recorded
 from eventstore.redis.commits.options import options_of
 from eventstore.redis.run_wire import UnreadEvents, due_reply
-from eventstore.run_model import ClaimWish, Commit, Guard
+from eventstore.run_model import Commit, CommitClaim, Guard
 from openagents_json.work_index import (
     DueKey,
     DueKind,
@@ -100,7 +100,7 @@ CHANGES: dict[str, Any] = {
     "untimers": ["c|0-r|a"],
     "settle": True,
 }
-CLAIM = ClaimWish("w", 30, 2, "q", lambda component: component != "c@1")
+CLAIM = CommitClaim("w", 30, 2, "q", lambda component: component != "c@1")
 
 
 @pytest.mark.parametrize(

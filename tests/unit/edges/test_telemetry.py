@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from eventstore.memory.runs import MemoryRunStore
-from eventstore.run_model import ClaimWish
+from eventstore.run_model import CommitClaim
 from eventstore.testing.commits import (
     LEASE,
     RUN,
@@ -55,8 +55,8 @@ def test_a_step_that_waits_says_how_long_at_its_claim(world: World) -> None:
 
 
 def test_a_step_that_its_own_commit_claims_has_not_waited(world: World) -> None:
-    wish = ClaimWish("w", LEASE, 1, "q", lambda _component: True)
-    world.store.commit(started(ready("a"), claim=wish))
+    claim = CommitClaim("w", LEASE, 1, "q", lambda _component: True)
+    world.store.commit(started(ready("a"), claim=claim))
     assert world.numbers.count("openagents.claims", queue="q", way="commit") == 1
     assert world.numbers.summary("openagents.claims.wait") == Summary(1, 0, 0)
     assert world.numbers.count("openagents.events", source="start") == 3

@@ -51,7 +51,7 @@ def cancel(
     reason: str,
     force: bool,
     compensate: bool,
-    **wishes: Any,
+    **options: Any,
 ) -> int:
     """Cancel runs. What their completed steps did is undone (compensated) where the document says how.
 
@@ -64,8 +64,8 @@ def cancel(
       openagents runs cancel --where workflow=order --where started_before=1d --dry-run
     """
     how = {"force": force, "compensate": compensate}
-    request = BulkRequest.taken("cancel", target, runs, wishes)
-    then = GoingOn(target, **wishes)
+    request = BulkRequest.taken("cancel", target, runs, options)
+    then = GoingOn(target, **options)
     if request.is_one:
         return then.after(runs[0], lambda engine: engine.cancel(runs[0], reason, **how))
     return request.carry_out(
@@ -79,7 +79,7 @@ def cancel(
 @bulk_options
 @reason_option
 @changing_options
-def pause(target: Target, runs: tuple[str, ...], reason: str, **wishes: Any) -> int:
+def pause(target: Target, runs: tuple[str, ...], reason: str, **options: Any) -> int:
     """Pause runs: nothing more of them starts. Steps under way end.
 
     \b
@@ -87,7 +87,7 @@ def pause(target: Target, runs: tuple[str, ...], reason: str, **wishes: Any) -> 
       openagents runs pause RUN
       openagents runs pause --where workflow=order
     """
-    request = BulkRequest.taken("pause", target, runs, wishes)
+    request = BulkRequest.taken("pause", target, runs, options)
     then = GoingOn(target, wait=False, timeout=None, workers=None)
     if request.is_one:
         return then.after(runs[0], lambda engine: engine.pause(runs[0], reason))
@@ -102,7 +102,7 @@ def pause(target: Target, runs: tuple[str, ...], reason: str, **wishes: Any) -> 
 @reason_option
 @wait_options
 @target_options
-def resume(target: Target, runs: tuple[str, ...], reason: str, **wishes: Any) -> int:
+def resume(target: Target, runs: tuple[str, ...], reason: str, **options: Any) -> int:
     """Resume paused runs.
 
     Exit code with --wait: 0 completed, 1 failed, 3 cancelled, 8 timed out. Of many: 1 when one refuses.
@@ -112,8 +112,8 @@ def resume(target: Target, runs: tuple[str, ...], reason: str, **wishes: Any) ->
       openagents runs resume RUN --wait
       openagents runs resume --where workflow=order
     """
-    request = BulkRequest.taken("resume", target, runs, wishes)
-    then = GoingOn(target, **wishes)
+    request = BulkRequest.taken("resume", target, runs, options)
+    then = GoingOn(target, **options)
     if request.is_one:
         return then.after(runs[0], lambda engine: engine.resume(runs[0], reason))
     return request.carry_out(
@@ -186,7 +186,7 @@ def signal(
     by: str,
     reason: str,
     idempotency_key: str | None,
-    **wishes: Any,
+    **options: Any,
 ) -> int:
     """Send a signal to a run, such as an approval. It is kept until a step takes it.
 
@@ -211,4 +211,4 @@ def signal(
             idempotency_key=idempotency_key,
         )
 
-    return GoingOn(target, **wishes).after(run, act)
+    return GoingOn(target, **options).after(run, act)

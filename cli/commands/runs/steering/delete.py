@@ -25,7 +25,7 @@ def delete(
     runs: tuple[str, ...],
     without: tuple[str, ...],
     reason: str,
-    **wishes: Any,
+    **options: Any,
 ) -> int:
     """Delete closed runs for good; it asks first.
 
@@ -38,7 +38,7 @@ def delete(
       openagents runs delete RUN --yes
       openagents runs delete --where workflow=ping --where ended_before=30d --dry-run
     """
-    request = BulkRequest.taken("delete", target, runs, wishes)
+    request = BulkRequest.taken("delete", target, runs, options)
     return request.carry_out(
         GoingOn(target, wait=False, timeout=None, workers=None),
         lambda engine, ids, tell: engine.bulk.delete(

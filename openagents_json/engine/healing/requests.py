@@ -11,7 +11,7 @@ from projections.runs import RunFilter
 
 
 @dataclass(frozen=True, slots=True)
-class HealWish:
+class HealRequest:
     """Which failed runs, at most `limit` of them, are healed by what, in which `waves`, and when that stops."""
 
     chosen: RunFilter
@@ -23,7 +23,7 @@ class HealWish:
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxWish:
+class SandboxSettings:
     """How components are kept in while a fix is tested.
 
     `strict`: the kernel refuses all of it, or nothing runs. `variables` are names of the environment that they see
