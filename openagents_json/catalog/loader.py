@@ -54,9 +54,8 @@ def _add(registry: Registry, path: str, get: Any) -> None:
         raise
     except ComponentError as error:
         raise CannotLoad(path, str(error)) from error
-    except (
-        Exception
-    ) as error:  # an author's module may raise anything when it is imported
+    except (Exception, SystemExit) as error:
+        # An author's module may raise anything when it is imported, and a program may end itself.
         kind = type(error).__name__
         where = _place(error)
         reason = f"{kind}: {error}{where}{in_the_way(error)}"

@@ -6,20 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from openagents_json.engine.development.own_modules import Signature, signature_of
+
 _IGNORED: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
 MOST_ENTRIES: Final = 5000
 """So much of a folder is looked at: who has more in it has not meant all of that."""
-
-Signature = tuple[int, int, int]
-
-
-def signature_of(path: Path) -> Signature | None:
-    """Return what changes with a file, None for one that is not there."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 class FileWatch:

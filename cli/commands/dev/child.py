@@ -36,6 +36,7 @@ def main(number: int) -> None:
 
 def _work(parent: socket.socket) -> int:
     from openagents_json.engine import Engine, Registry
+    from openagents_json.engine.development.own_modules import own_files
     from openagents_json.engine.settings import read_settings
     from openagents_json.engine.workers import run_worker
 
@@ -60,7 +61,7 @@ def _work(parent: socket.socket) -> int:
             **orders["options"],
             tell=lambda line: answer(told=line),
             ready=lambda registry: answer(
-                ready=_own_files(),
+                ready=own_files(),
                 having=registry.fingerprint,
                 specs=registry.published(),
             ),
@@ -89,17 +90,3 @@ def _end_with(parent: socket.socket, grace_seconds: float) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=follow, name="openagents-parent", daemon=True).start()
-
-
-def _own_files() -> list[str]:
-    """Return the files of the modules that are neither Python's, nor installed, nor the engine's."""
-    ours = {"openagents_json", "cli", "executor", "eventstore", "projections"}
-    files = []
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        top = name.partition(".")[0]
-        if not file or top in ours or top in sys.stdlib_module_names:
-            continue
-        if "site-packages" not in file and file.endswith(".py"):
-            files.append(file)
-    return files

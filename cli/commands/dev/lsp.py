@@ -6,14 +6,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import click
 
 from cli.options import Target, editing_options
-
-if TYPE_CHECKING:
-    from openagents_json.engine import Registry
 
 
 @click.command()
@@ -40,8 +37,7 @@ def lsp(target: Target, stdio: bool) -> None:  # noqa: ARG001 - editors give it
             f"it needs the package {error.name}: pip install 'openagents-json[lsp]'"
         ) from error
     with _spoken() as stdout:
-        registry, notice = _components(target)
-        serve(registry, notice, sys.stdin.buffer, stdout)
+        serve(target.components, sys.stdin.buffer, stdout)
 
 
 @contextmanager
@@ -55,14 +51,3 @@ def _spoken() -> Iterator[BinaryIO]:
         finally:
             os.dup2(usual, 1)
             os.close(usual)
-
-
-def _components(target: Target) -> tuple[Registry, str]:
-    """Return the components, and what is wrong with them: an editor is served without them, too."""
-    from openagents_json.engine import load_components
-    from openagents_json.errors import OpenAgentsError
-
-    try:
-        return load_components(target.components), ""
-    except OpenAgentsError as error:
-        return load_components(()), str(error)

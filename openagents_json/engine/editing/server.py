@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, BinaryIO, Final
@@ -12,7 +12,6 @@ from pygls import uris
 from pygls.lsp.server import LanguageServer
 from pygls.workspace import TextDocument
 
-from openagents_json.catalog.registry import Registry
 from openagents_json.engine.editing.completion import Completion, Proposal
 from openagents_json.engine.editing.meanings import Meanings
 from openagents_json.engine.editing.outline import (
@@ -20,6 +19,7 @@ from openagents_json.engine.editing.outline import (
     looks_like_a_workflow,
     outline_of,
 )
+from openagents_json.engine.editing.reloading import ReloadedComponents
 from openagents_json.workflow.language.problems import Problem, Report
 from openagents_json.workflow.validation.session import ValidationSession
 
@@ -38,15 +38,32 @@ _KINDS: Final = {
 _TRIGGERS: Final = [".", '"', "{", " "]
 
 
-def serve(registry: Registry, notice: str, stdin: BinaryIO, stdout: BinaryIO) -> None:
-    """Answer one editor until it goes; `notice` is shown to it at first, if it says anything."""
+_WATCHED: Final = "**/*.{py,json,yaml,yml}"
+"""Files that components may come from."""
+
+
+def serve(components: Sequence[str], stdin: BinaryIO, stdout: BinaryIO) -> None:
+    """Answer one editor until it goes, with the components of some modules and files."""
     server = LanguageServer("openagents", version("openagents-json"))
-    editing = _Editing(server, registry, notice)
+    editing = _Editing(server, ReloadedComponents(components))
     for feature, answer in editing.answers().items():
         options = _OPTIONS.get(feature)
         server.feature(feature, options)(_plain(answer))
     server.start_io(stdin, stdout)
 
+
+_WATCHING: Final = lsp.RegistrationParams(
+    [
+        lsp.Registration(
+            id="components",
+            method=lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES,
+            register_options=lsp.DidChangeWatchedFilesRegistrationOptions(
+                [lsp.FileSystemWatcher(_WATCHED)]
+            ),
+        )
+    ]
+)
+"""Asks the editor to tell of changed files."""
 
 _OPTIONS: Final[Mapping[str, Any]] = {
     lsp.TEXT_DOCUMENT_COMPLETION: lsp.CompletionOptions(trigger_characters=_TRIGGERS)
@@ -79,10 +96,10 @@ class _Opened:
 class _Editing:
     """Answers for all texts that the editor shows."""
 
-    def __init__(self, server: LanguageServer, registry: Registry, notice: str) -> None:
+    def __init__(self, server: LanguageServer, components: ReloadedComponents) -> None:
         self._server = server
-        self._registry = registry
-        self._notice = notice
+        self._components = components
+        self._told = ""
         self._sessions: dict[str, ValidationSession] = {}
         self._outlines: dict[str, tuple[str, Outline]] = {}
 
@@ -90,7 +107,9 @@ class _Editing:
         """Return what is answered, by the methods of the protocol."""
         return {
             lsp.INITIALIZED: self._begin,
-            lsp.TEXT_DOCUMENT_DID_OPEN: self._changed,
+            lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES: self._reload,
+            lsp.TEXT_DOCUMENT_DID_OPEN: self._opened_or_saved,
+            lsp.TEXT_DOCUMENT_DID_SAVE: self._opened_or_saved,
             lsp.TEXT_DOCUMENT_DID_CHANGE: self._changed,
             lsp.TEXT_DOCUMENT_DID_CLOSE: self._closed,
             lsp.TEXT_DOCUMENT_COMPLETION: self._complete,
@@ -101,12 +120,46 @@ class _Editing:
     # -- what the editor tells ---------------------------------------------------------------------------
 
     def _begin(self, _: lsp.InitializedParams) -> None:
-        if self._notice:
-            message = lsp.ShowMessageParams(lsp.MessageType.Warning, self._notice)
+        self._tell_fault()
+        workspace = self._server.client_capabilities.workspace
+        watching = workspace and workspace.did_change_watched_files
+        if watching and watching.dynamic_registration:
+            self._server.client_register_capability(_WATCHING)
+
+    def _reload(self, _: lsp.DidChangeWatchedFilesParams) -> None:
+        self._refresh(retries=True)
+
+    def _opened_or_saved(self, params: Any) -> None:
+        # An editor that watches no files still shows what is right by the components of now.
+        self._refresh(retries=True)
+        self._show(params.text_document.uri)
+
+    def _changed(self, params: lsp.DidChangeTextDocumentParams) -> None:
+        self._refresh()
+        self._show(params.text_document.uri)
+
+    def _refresh(self, *, retries: bool = False) -> None:
+        """Take in components that have changed, and show all texts by them."""
+        before = self._components.registry
+        self._components.refresh(retries=retries)
+        self._tell_fault()
+        if self._components.registry is before:
+            return
+        for session in self._sessions.values():
+            session.use(self._components.registry)
+        for uri in [*self._sessions]:
+            self._show(uri)
+
+    def _tell_fault(self) -> None:
+        """Say what keeps the components from being loaded, once."""
+        fault, told = self._components.fault, self._told
+        self._told = fault
+        if fault and fault != told:
+            message = lsp.ShowMessageParams(lsp.MessageType.Warning, fault)
             self._server.window_show_message(message)
 
-    def _changed(self, params: Any) -> None:
-        uri = params.text_document.uri
+    def _show(self, uri: str) -> None:
+        """Show what is wrong with a text."""
         opened = self._opened(uri)
         report = self._report(uri, opened)
         problems = () if report is None else report.problems
@@ -130,21 +183,23 @@ class _Editing:
             return None
         session = self._sessions.get(uri)
         if session is None:
-            session = self._sessions[uri] = ValidationSession(self._registry)
+            session = self._sessions[uri] = ValidationSession(self._components.registry)
         return session.check(text, is_yaml=opened.is_yaml)
 
     # -- what it asks ------------------------------------------------------------------------------------
 
     def _complete(self, params: lsp.CompletionParams) -> list[lsp.CompletionItem]:
         opened = self._opened(params.text_document.uri)
-        completion = Completion(opened.outline, self._registry, opened.is_yaml)
+        completion = Completion(
+            opened.outline, self._components.registry, opened.is_yaml
+        )
         proposals = completion.at(opened.document.offset_at_position(params.position))
         return [_item(proposal, opened) for proposal in proposals]
 
     def _hover(self, params: lsp.HoverParams) -> lsp.Hover | None:
         opened = self._opened(params.text_document.uri)
         offset = opened.document.offset_at_position(params.position)
-        meaning = Meanings(opened.outline, self._registry).at(offset)
+        meaning = Meanings(opened.outline, self._components.registry).at(offset)
         if not meaning.text:
             return None
         span = opened.range(meaning.start, meaning.end)
@@ -154,7 +209,7 @@ class _Editing:
         uri = params.text_document.uri
         opened = self._opened(uri)
         offset = opened.document.offset_at_position(params.position)
-        source = Meanings(opened.outline, self._registry).source_at(offset)
+        source = Meanings(opened.outline, self._components.registry).source_at(offset)
         if source is None:
             return None
         if source.file:

@@ -6,7 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Editor:
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "openagents_json", "lsp", "--stdio"]
-        for file in ("parts.py", "api.yaml"):
+        for file in ("parts.py", "api.yaml", "edited.py"):
             command += ["-c", file]
         self._process = subprocess.Popen(
             command,
@@ -58,7 +58,12 @@ class Editor:
         self._ids = itertools.count(1)
         self._versions = itertools.count(2)
         self.diagnostics: dict[str, list[dict[str, Any]]] = {}
-        self.capabilities = self.ask("initialize", capabilities={}, processId=None)
+        self.shown: list[str] = []
+        self.watched: list[str] = []
+        watching = {"didChangeWatchedFiles": {"dynamicRegistration": True}}
+        self.capabilities = self.ask(
+            "initialize", capabilities={"workspace": watching}, processId=None
+        )
         self.tell("initialized")
 
     def ask(self, method: str, **params: Any) -> Any:
@@ -86,11 +91,16 @@ class Editor:
             contentChanges=[{"text": text}],
         )
 
+    def change_file(self, file: Path, text: str) -> None:
+        """Write a file, and tell of it as an editor does that watches files."""
+        file.write_text(text)
+        change = {"uri": file.as_uri(), "type": 2}
+        self.tell("workspace/didChangeWatchedFiles", changes=[change])
+
     def _changed(self, uri: str, method: str, **params: Any) -> list[dict[str, Any]]:
         self.diagnostics.pop(uri, None)
         self.tell(method, **params)
-        while uri not in self.diagnostics:
-            self._take(self._receive())
+        self.wait(lambda: uri in self.diagnostics)
         return self.diagnostics[uri]
 
     def at(self, method: str, uri: str, text: str) -> Any:
@@ -130,10 +140,23 @@ class Editor:
         message: dict[str, Any] = json.loads(stdout.read(int(length.split(":")[1])))
         return message
 
+    def wait(self, is_there: Callable[[], bool]) -> None:
+        """Take what the server says until something is there."""
+        while not is_there():
+            self._take(self._receive())
+
     def _take(self, message: dict[str, Any]) -> None:
-        assert message["method"] == "textDocument/publishDiagnostics", message
         params = message["params"]
-        self.diagnostics[params["uri"]] = params["diagnostics"]
+        match message["method"]:
+            case "textDocument/publishDiagnostics":
+                self.diagnostics[params["uri"]] = params["diagnostics"]
+            case "window/showMessage":
+                self.shown.append(params["message"])
+            case "client/registerCapability":
+                self.watched += [x["method"] for x in params["registrations"]]
+                self._send({"id": message["id"], "result": None})
+            case other:
+                raise AssertionError(other)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +164,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("editor")
     (base / "parts.py").write_text(COMPONENTS)
     (base / "api.yaml").write_text(API)
+    (base / "edited.py").write_text("")
     return base
 
 
@@ -341,6 +365,58 @@ def test_a_text_that_is_closed_has_no_problems(editor: Editor) -> None:
     assert editor.open(uri, '{"steps": []}') != []
     editor.diagnostics.pop(uri)
     editor.tell("textDocument/didClose", textDocument={"uri": uri})
-    while uri not in editor.diagnostics:
-        editor._take(editor._receive())
+    editor.wait(lambda: uri in editor.diagnostics)
     assert editor.diagnostics[uri] == []
+
+
+SAW = """
+from openagents_json import tool
+from widths import WIDTHS
+
+
+@tool("shop.saw")
+def saw(width: int) -> list:
+    return [WIDTHS]
+"""
+CALL = """id: w
+steps:
+  - id: cut
+    component: shop.saw
+    inputs: {width: 1}
+"""
+
+
+def test_components_are_loaded_again_when_their_files_change(
+    editor: Editor, folder: Path
+) -> None:
+    uri, file = "file:///reloaded.yaml", folder / "edited.py"
+
+    def codes() -> list[str]:
+        editor.wait(lambda: uri in editor.diagnostics)
+        return [x["code"] for x in editor.diagnostics.pop(uri)]
+
+    assert editor.watched == ["workspace/didChangeWatchedFiles"]
+    editor.open(uri, CALL)
+    assert codes() == ["unknown_component"]
+    # A module that is not there yet, then one that cannot be read: the components of before stay.
+    editor.change_file(file, SAW)
+    editor.wait(lambda: "No module named 'widths'" in "".join(editor.shown))
+    editor.change_file(folder / "widths.py", "WIDTHS = 1\n")
+    assert codes() == []
+    for broken, words in (
+        ("WIDTHS = (\n", "SyntaxError"),
+        ("import sys\n\nsys.exit(3)\n", "SystemExit: 3"),
+    ):
+        editor.change_file(folder / "widths.py", broken)
+        editor.wait(lambda words=words: words in editor.shown[-1])  # type: ignore[misc]
+        assert "widths.py" in editor.shown[-1]
+        assert editor.change(uri, CALL) == []
+    # An editor that watches no files shows it with the next change of the text.
+    (folder / "widths.py").write_text("WIDTHS = [1, 2]\n")
+    file.write_text(SAW.replace("width: int", "wide: int"))
+    editor.diagnostics.pop(uri)
+    assert {x["code"] for x in editor.change(uri, CALL + "# changed\n")} == {
+        "unknown_component_input",
+        "missing_component_input",
+    }
+    editor.tell("textDocument/didClose", textDocument={"uri": uri})
