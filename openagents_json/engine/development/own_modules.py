@@ -46,5 +46,5 @@ def _is_own(name: str, module: ModuleType) -> bool:
     origin = getattr(module, "__file__", None)
     where = [origin] if origin else [*getattr(module, "__path__", ())]
     return bool(where) and not any(
-        folder in place for place in where for folder in _INSTALLED
+        folder in path for path in where for folder in _INSTALLED
     )

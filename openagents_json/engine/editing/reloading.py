@@ -39,15 +39,15 @@ class ReloadedComponents:
         self._load()
 
     def refresh(self, *, retries: bool = False) -> bool:
-        """Load the components again if a file has changed, and tell whether it did.
+        """Load the components again if a file has changed, and tell whether there are others now.
 
         With `retries`, also if they could not be loaded: what they lack may have come.
         """
+        before = self.registry
         is_changed = self._look(self._signatures) != self._signatures
-        if not is_changed and not (retries and self.fault):
-            return False
-        self._load()
-        return True
+        if is_changed or (retries and self.fault):
+            self._load()
+        return self.registry is not before
 
     def _load(self) -> None:
         """Import all modules anew."""

@@ -140,10 +140,9 @@ class _Editing:
 
     def _refresh(self, *, retries: bool = False) -> None:
         """Take in components that have changed, and show all texts by them."""
-        before = self._components.registry
-        self._components.refresh(retries=retries)
+        are_others = self._components.refresh(retries=retries)
         self._tell_fault()
-        if self._components.registry is before:
+        if not are_others:
             return
         for session in self._sessions.values():
             session.use(self._components.registry)
