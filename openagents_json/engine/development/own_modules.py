@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,24 +11,25 @@ from typing import Final
 _ENGINE: Final = frozenset(
     {"openagents_json", "cli", "executor", "eventstore", "projections"}
 )
-_INSTALLED: Final = ("site-packages", "dist-packages")
+_INSTALLED: Final = re.compile("site-packages|dist-packages")
 
 Signature = tuple[int, int, int]
 
 
 def own_modules() -> dict[str, ModuleType]:
     """Return the modules that are imported now, by their names; packages without a file of their own, too."""
-    return {
-        name: module
-        for name, module in list(sys.modules.items())
-        if _is_own(name, module)
-    }
+    return dict(filter(_is_own, list(sys.modules.items())))
 
 
 def own_files() -> list[str]:
     """Return the files in Python that the modules of now were imported from."""
-    files = (getattr(module, "__file__", None) for module in own_modules().values())
-    return [file for file in files if file and file.endswith(".py")]
+    files = map(file_of, own_modules().values())
+    return list(filter(re.compile(r".+\.py").fullmatch, files))
+
+
+def file_of(module: ModuleType) -> str:
+    """Return the file of a module, "" for one that has none."""
+    return getattr(module, "__file__", None) or ""
 
 
 def signature_of(path: Path) -> Signature | None:
@@ -39,12 +41,11 @@ def signature_of(path: Path) -> Signature | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _is_own(name: str, module: ModuleType) -> bool:
+def _is_own(item: tuple[str, ModuleType]) -> bool:
+    name, module = item
     top = name.partition(".")[0]
-    if top in _ENGINE or top in sys.stdlib_module_names:
-        return False
-    origin = getattr(module, "__file__", None)
-    where = [origin] if origin else [*getattr(module, "__path__", ())]
-    return bool(where) and not any(
-        folder in path for path in where for folder in _INSTALLED
-    )
+    folders = getattr(module, "__path__", ())
+    origin = file_of(module) or "".join(folders)
+    is_installed = _INSTALLED.search(origin)
+    is_given = top in _ENGINE or top in sys.stdlib_module_names
+    return bool(origin) and not is_given and not is_installed

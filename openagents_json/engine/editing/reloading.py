@@ -15,6 +15,7 @@ from openagents_json.catalog.spec_files import is_spec_path
 from openagents_json.engine.components import load_components
 from openagents_json.engine.development.own_modules import (
     Signature,
+    file_of,
     own_modules,
     signature_of,
 )
@@ -85,10 +86,7 @@ class ReloadedComponents:
 
     def _files(self) -> Iterator[Path]:
         """Yield the files that the components come from."""
-        for module in self._modules.values():
-            file = getattr(module, "__file__", None)
-            if file:
-                yield Path(file)
+        yield from map(Path, filter(None, map(file_of, self._modules.values())))
         for path in self._paths:
             named = Path(path.partition(":")[0])
             yield named
