@@ -24,6 +24,7 @@ from openagents_json.server.http.bodies import BoundedBodies
 from openagents_json.server.http.known_keys import KnownKeys
 from openagents_json.server.http.problems import ProblemDetails, add_problems
 from openagents_json.server.http.security_headers import SecurityHeaders
+from openagents_json.server.page import routes as page
 from openagents_json.server.registry import components, workflows
 
 Service = Literal["all", "execution", "registry"]
@@ -61,9 +62,12 @@ def create_app(
 ) -> FastAPI:
     """Return a service as an ASGI application on an engine, which stays open as long as it is served.
 
-    Requests need an API key of the store, unless the service `is_open` to everybody who reaches it.
+    Requests need an API key of the store, unless the service `is_open` to everybody who reaches it. Both services in
+    one have the web page at `/`, which anybody may load: it asks for a key where one is needed.
     """
     app = _app(service)
+    if service == "all":
+        app.include_router(page.router)
     app.state.openagents = services_on(engine, is_open=is_open)
     app.add_middleware(BoundedBodies)
     app.add_middleware(SecurityHeaders)

@@ -16,19 +16,25 @@ from openagents_json.server.application import (
     Service,
     services_on,
 )
+from openagents_json.server.page import routes
 
 Opening = Callable[[], AbstractContextManager[Engine]]
 """What opens an engine when the application begins."""
 
 
 def openagents_router(
-    engine: Engine | Opening, service: Service = "all", *, is_open: bool = False
+    engine: Engine | Opening,
+    service: Service = "all",
+    *,
+    is_open: bool = False,
+    page: bool = False,
 ) -> APIRouter:
     """Return the routes of a service for `app.include_router`, below `/v1`; the lifespan of the application opens them.
 
     `engine` is one that is open, and stays so, or what opens one, as `lambda: Engine.connect(URL)`: it is closed with
     the application. Requests need an API key of the store, unless the routes are `is_open` to everybody whom the
     application lets through. They answer what goes wrong as problems, and leave its other routes alone.
+    With `page`, the web page is at `/` below the prefix that they are included with.
     """
 
     @asynccontextmanager
@@ -42,7 +48,9 @@ def openagents_router(
                 app.state.openagents.stopping.set()
                 del app.state.openagents
 
-    router = APIRouter(prefix="/v1", lifespan=lifespan, responses={"default": PROBLEM})
+    router = APIRouter(lifespan=lifespan)
     for part in ROUTERS[service]:
-        router.include_router(part)
+        router.include_router(part, prefix="/v1", responses={"default": PROBLEM})
+    if page:
+        router.include_router(routes.router)
     return router

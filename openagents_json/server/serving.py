@@ -57,7 +57,9 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-    server = _TellingServer(config, tell, app.state.openagents.stopping.set)
+    server = _TellingServer(
+        config, tell, app.state.openagents.stopping.set, has_page=service == "all"
+    )
     server.run()
     return 0 if server.started else 1
 
@@ -70,8 +72,11 @@ class _TellingServer(uvicorn.Server):
         config: uvicorn.Config,
         tell: Callable[[str], None],
         stop_waiting: Callable[[], None],
+        *,
+        has_page: bool,
     ) -> None:
         super().__init__(config)
+        self._has_page = has_page
         self._tell = tell
         self._stop_waiting = stop_waiting
 
@@ -93,6 +98,8 @@ class _TellingServer(uvicorn.Server):
                 host, port = bound.getsockname()[:2]
                 name = f"[{host}]" if ":" in host else host
                 self._tell(f"serving on http://{name}:{port}")
+                if self._has_page:
+                    self._tell(f"the web page is at http://{name}:{port}/")
 
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Say what happens, and stop; a handler of signals may say nothing, since it interrupts who is speaking."""

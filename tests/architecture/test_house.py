@@ -302,6 +302,10 @@ def test_the_wheel_holds_the_five_packages_and_their_data(tmp_path: Path) -> Non
         "eventstore/redis/lua/commit.lua",
         "eventstore/redis/lua/append.lua",
         "openagents_json/py.typed",
+        "openagents_json/server/page/files/index.html",
+        "openagents_json/server/page/files/app/main.js",
+        "openagents_json/server/page/files/style/page.css",
+        "openagents_json/server/page/files/vendored/preact.js",
     } <= set(names)
     assert not [name for name in names if "/tests/" in name]
 

@@ -14,7 +14,7 @@ _HEADERS: Final = [
 
 
 class SecurityHeaders:
-    """Adds them to every answer."""
+    """Adds them to every answer, but for those that it says itself: the page allows its own files."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,7 +24,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                names = {name for name, _ in message["headers"]}
+                added = [header for header in _HEADERS if header[0] not in names]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,19 @@ def test_the_services_are_a_part_of_an_application(engine: Engine) -> None:
         paths = http.get("/openapi.json").json()["paths"]
         assert {"/orders/{number}", "/workflows/v1/runs"} <= paths.keys()
     assert engine.state(run.id).status == "completed"  # it stays open
+
+
+def test_an_application_shows_the_page_where_it_is_asked_to(engine: Engine) -> None:
+    app = shop()
+    app.include_router(openagents_router(engine, page=True), prefix="/workflows")
+    with served(app) as url, httpx.Client(base_url=url) as http:
+        page = http.get("/workflows/")  # for anybody; what it asks for needs a key
+        assert page.status_code == 200
+        [script] = re.findall(r'<script type="module" src="([^"]+)"', page.text)
+        file = http.get(f"/workflows/{script}")
+        assert file.headers["Content-Type"].startswith("text/javascript")
+        assert http.get("/workflows/v1/runs").status_code == 401
+        assert http.get("/").status_code == 404
 
 
 def test_an_engine_lives_as_long_as_the_application(

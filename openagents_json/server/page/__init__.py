@@ -1,0 +1,1 @@
+"""The web page: files that browsers get as they are written, which use the public API and nothing else."""

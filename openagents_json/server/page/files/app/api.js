@@ -1,0 +1,57 @@
+import { keyHeaders, keyProblem } from "./key.js";
+import { request } from "./operations.js";
+
+/** What the service answers when something is wrong: problem details of RFC 9457. */
+export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {{code?: string, title?: string, detail?: string, remedy?: string}} details
+   */
+  constructor(status, details) {
+    super(details.detail || details.title || `the service answered ${status}`);
+    this.status = status;
+    this.code = details.code ?? "";
+    this.remedy = details.remedy ?? "";
+  }
+}
+
+/**
+ * Carry out an operation, and return what it answers.
+ * @param {string} operation
+ * @param {object} [options]
+ * @param {Record<string, string>} [options.path]
+ * @param {URLSearchParams} [options.query]
+ * @param {unknown} [options.body]
+ * @param {AbortSignal} [options.signal]
+ * @returns {Promise<any>}
+ */
+export async function call(operation, { path, query, body, signal } = {}) {
+  const { method, url } = request(operation, path, query);
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json", ...keyHeaders() };
+  if (method !== "GET") {
+    headers["Content-Type"] = "application/json";
+    headers["Idempotency-Key"] = unique();
+  }
+  const sent = body === undefined ? undefined : JSON.stringify(body);
+  const answer = await fetch(url, { method, headers, body: sent, signal, cache: "no-store" });
+  if (!answer.ok) throw await problemOf(answer);
+  return answer.status === 204 ? null : answer.json();
+}
+
+/**
+ * Return what is wrong; a service that wants to know who asks makes the page ask for a key.
+ * @param {Response} answer
+ */
+export async function problemOf(answer) {
+  const details = await answer.json().catch(() => ({}));
+  const problem = new Problem(answer.status, details);
+  if (answer.status === 401) keyProblem.value = problem.message;
+  return problem;
+}
+
+/** @returns {string} a key under which a request is carried out once, however often it is sent */
+function unique() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

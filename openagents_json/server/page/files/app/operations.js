@@ -1,0 +1,54 @@
+import { quoted } from "./formats.js";
+import { keyHeaders } from "./key.js";
+
+/**
+ * The operations of the HTTP API that the page uses, by their operation ids: it knows no other addresses.
+ * @type {Readonly<Record<string, string>>}
+ */
+export const OPERATIONS = Object.freeze({
+  startRun: "POST /v1/runs",
+  listRuns: "GET /v1/runs",
+  countRuns: "GET /v1/runs/count",
+  getRunSteps: "GET /v1/runs/{run}/steps",
+  getRunHistory: "GET /v1/runs/{run}/history",
+  getRunTimeline: "GET /v1/runs/{run}/timeline",
+  followRun: "GET /v1/runs/{run}/events",
+  cancelRun: "POST /v1/runs/{run}/cancel",
+  pauseRun: "POST /v1/runs/{run}/pause",
+  resumeRun: "POST /v1/runs/{run}/resume",
+  retryRun: "POST /v1/runs/{run}/retry",
+  signalRun: "POST /v1/runs/{run}/signal/{name}",
+});
+
+/**
+ * Return method and address of an operation, below the folder that the page is served from.
+ * @param {string} operation
+ * @param {Record<string, string>} [path] what stands for the names in braces
+ * @param {URLSearchParams} [query]
+ * @returns {{method: string, url: URL}}
+ */
+export function request(operation, path = {}, query = new URLSearchParams()) {
+  const [method, template] = OPERATIONS[operation].split(" ");
+  const filled = template.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(path[name]));
+  const url = new URL(filled.slice(1), document.baseURI.split("#")[0]);
+  url.search = query.toString();
+  return { method, url };
+}
+
+/**
+ * Return a request as a command for curl; it names the API key and does not show it.
+ * @param {string} operation
+ * @param {Record<string, string>} path
+ * @param {unknown} body
+ */
+export function curl(operation, path, body) {
+  const { method, url } = request(operation, path);
+  const key = keyHeaders().Authorization ? ['-H "Authorization: Bearer $OPENAGENTS_API_KEY"'] : [];
+  const words = [
+    `curl -X ${method} ${quoted(url.href)}`,
+    ...key,
+    "-H 'Content-Type: application/json'",
+    `-d ${quoted(JSON.stringify(body))}`,
+  ];
+  return words.join(" ");
+}

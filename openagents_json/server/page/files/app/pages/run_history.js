@@ -1,0 +1,37 @@
+import { html, useSignal } from "../../vendored/preact.js";
+import { duration, exactTime, time } from "../formats.js";
+import { Value } from "../parts/small.js";
+
+const SHOWN = 100;
+
+/**
+ * The events of a run, the newest first.
+ * @param {{events: any[]}} properties
+ */
+export function History({ events }) {
+  const most = useSignal(SHOWN);
+  const beganMs = events[0]?.time_ms ?? 0;
+  const shown = events.slice(-most.value).reverse();
+  return html`<div class="scroll"><table>
+    <thead><tr><th scope="col">Version</th><th scope="col">After</th><th scope="col">Event</th><th scope="col">Step</th>
+      <th scope="col">By</th></tr></thead>
+    <tbody>${shown.map((event) => html`<${Event} key=${event.version} event=${event} beganMs=${beganMs} />`)}</tbody>
+  </table></div>
+  ${events.length > shown.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
+    Show earlier: ${events.length - shown.length} are left</button>`}`;
+}
+
+/** @param {{event: any, beganMs: number}} properties */
+function Event({ event, beganMs }) {
+  const isOpen = useSignal(false);
+  const id = `event-${event.version}`;
+  return html`<tr>
+    <td class="number">${event.version}</td>
+    <td><time datetime=${exactTime(event.time_ms)} title=${time(event.time_ms)}>+${duration(event.time_ms - beganMs)}</time></td>
+    <td><button type="button" class="fold" aria-expanded=${isOpen.value ? "true" : "false"} aria-controls=${id}
+      onClick=${() => (isOpen.value = !isOpen.value)}>${event.type}</button></td>
+    <td>${event.step && html`<code>${event.step}</code>`}${event.attempt ? ` attempt ${event.attempt}` : ""}</td>
+    <td>${event.worker ?? event.actor}</td>
+  </tr>
+  ${isOpen.value && html`<tr id=${id}><td colspan="5"><${Value} label=${`What ${event.type} says`} value=${event.data} /></td></tr>`}`;
+}

@@ -1,0 +1,72 @@
+import { html, useSignal } from "../../vendored/preact.js";
+import { errorLine } from "../formats.js";
+import { Status, Time, Took, Value } from "../parts/small.js";
+
+const SHOWN = 200;
+
+/**
+ * The steps of a run; each can be opened to what it was given, what it returned, and its attempts.
+ * @param {{rows: any[], steps: any[], bars: any[], nowMs: number}} properties
+ */
+export function Steps({ rows, steps, bars, nowMs }) {
+  const most = useSignal(SHOWN);
+  const stepOf = new Map(steps.map((step) => [step.id, step]));
+  const barOf = new Map(bars.map((bar) => [bar.path, bar]));
+  const shown = rows.slice(0, most.value);
+  return html`<div class="scroll"><table class="steps">
+    <thead><tr>
+      <th scope="col">Step</th><th scope="col">Status</th><th scope="col">Attempts</th>
+      <th scope="col">Began</th><th scope="col">Took</th><th scope="col">What is with it</th>
+    </tr></thead>
+    <tbody>${shown.map((row) => html`<${Row} key=${row.path} row=${row} step=${stepOf.get(row.path)} bar=${barOf.get(row.path)} nowMs=${nowMs} />`)}</tbody>
+  </table></div>
+  ${rows.length > shown.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
+    Show more: ${rows.length - shown.length} are left</button>`}`;
+}
+
+/** @param {{row: any, step: any, bar: any, nowMs: number}} properties */
+function Row({ row, step, bar, nowMs }) {
+  const isOpen = useSignal(false);
+  const depth = row.path.split(".").length - 1;
+  const id = `step-${row.path}`;
+  return html`<tr class=${isOpen.value ? "open" : ""}>
+    <td class=${`depth-${Math.min(depth, 5)}`}>
+      ${step
+        ? html`<button type="button" class="fold" aria-expanded=${isOpen.value ? "true" : "false"} aria-controls=${id}
+            onClick=${() => (isOpen.value = !isOpen.value)}><code>${row.path}</code></button>`
+        : html`<code>${row.path}</code>`}
+      ${row.kind && html` <span class="hint">${row.kind}</span>`}
+    </td>
+    <td><${Status} status=${row.status} /></td>
+    <td class="number">${row.attempts > 0 ? row.attempts : ""}</td>
+    <td><${Time} ms=${row.began_ms} /></td>
+    <td><${Took} from=${row.began_ms} to=${row.began_ms && (row.ended_ms ?? nowMs)} /></td>
+    <td class="error">${row.counts && counted(row)} ${errorLine(row.error)} ${row.reason}</td>
+  </tr>
+  ${isOpen.value && html`<tr id=${id}><td colspan="6"><${Details} step=${step} bar=${bar} nowMs=${nowMs} /></td></tr>`}`;
+}
+
+/** @param {any} row */
+function counted(row) {
+  const parts = Object.entries(row.counts).filter(([, count]) => count).map(([status, count]) => `${count} ${status}`);
+  return `${parts.join(", ")}${row.total >= 0 ? ` of ${row.total}` : ""}`;
+}
+
+/** @param {{step: any, bar: any, nowMs: number}} properties */
+function Details({ step, bar, nowMs }) {
+  const attempts = (bar?.spans ?? []).filter((/** @type {any} */ span) => span.kind === "attempt");
+  return html`${attempts.length > 0 && html`<table>
+    <caption>Attempts</caption>
+    <thead><tr><th scope="col">Number</th><th scope="col">Ended</th><th scope="col">Began</th><th scope="col">Took</th>
+      <th scope="col">Worker</th><th scope="col">Error</th></tr></thead>
+    <tbody>${attempts.map((/** @type {any} */ span) => html`<tr key=${span.began_ms}>
+      <td class="number">${span.attempt}</td><td><${Status} status=${span.end || "started"} /></td>
+      <td><${Time} ms=${span.began_ms} /></td><td><${Took} from=${span.began_ms} to=${span.ended_ms ?? nowMs} /></td>
+      <td><code>${span.worker}</code></td><td class="error">${errorLine(span.error)}</td>
+    </tr>`)}</tbody>
+  </table>`}
+  <div class="columns">
+    <${Value} label="Inputs" value=${step.inputs} />
+    ${step.error ? html`<${Value} label="Error" value=${step.error} />` : html`<${Value} label="Output" value=${step.output} />`}
+  </div>`;
+}
