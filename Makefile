@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup compiled demo test test-fast fuzz check bench clean
+.PHONY: help setup product compiled demo test test-fast fuzz check bench clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
@@ -23,10 +23,21 @@ demo: setup
 SIDE_BY_SIDE := --numprocesses 12 --dist loadgroup --no-loadscope-reorder
 
 # Bytecode is kept from run to run, whatever the environment says of it: hundreds of processes read each module.
-test test-fast: export PYTHONDONTWRITEBYTECODE :=
+test test-fast compiled: export PYTHONDONTWRITEBYTECODE :=
 
-compiled: setup
+GATHER := $(RUN)/python -m pytest --collect-only --quiet
+WAITING := tests/acceptance/ tests/integration/
+OTHERS := $(filter-out $(WAITING) tests/__pycache__/,$(wildcard tests/*/))
+
+compiled: product build/tests.compiled
+
+product: setup
 	@$(RUN)/python -m compileall -q openagents_json cli executor projections eventstore
+
+# Pytest rewrites the assertions of modules that it gathers: here once, and not in each worker at the same time.
+build/tests.compiled: $(shell find tests -name '*.py') | product
+	@$(GATHER) $(WAITING) >/dev/null 2>&1 & $(GATHER) $(OTHERS) >/dev/null 2>&1; wait
+	@mkdir -p build && touch $@
 
 test: compiled
 	@$(RUN)/python -m pytest $(SIDE_BY_SIDE)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from openagents_json.engine import Engine
 from openagents_json.workflow.language.schema import KNOWN_KEYS, SCHEMA
 from tests.acceptance.demo import needs_the_demo
 from tests.acceptance.processes import COMMAND, ROOT, openagents
@@ -99,14 +100,8 @@ def prepare(page: Path, folder: Path) -> None:
 def follow_the_demo(store: Path, folder: Path) -> list[str]:
     """Return a reader who has run `make demo` a copy of their own, when its killed worker is missed; gives the runs."""
     shutil.copytree(store, folder / DEMO, ignore=shutil.ignore_patterns("*.sock"))
-    wait_for(
-        lambda: (
-            not json.loads(
-                run(f"openagents doctor --data {DEMO} --json", folder).stdout
-            )["workers"]
-        ),
-        60,
-    )
+    with Engine.embedded(folder / DEMO, workers=0) as engine:
+        wait_for(lambda: not engine.core.directory.workers())
     listed = run(f"openagents runs list --data {DEMO} --json", folder)
     return [row["id"] for row in json.loads(listed.stdout)]
 
@@ -220,12 +215,10 @@ def served(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[st
 
 
 def followed() -> list[Any]:
-    """Return the pages with commands; those that use a server of their reader's with each kind of it."""
+    """Return the pages with commands; those that use a server of their reader's take the kind that is installed."""
     pages = [page for page in PAGES if commands(page)]
     kinds = [
-        (page, kind)
-        for page in pages
-        for kind in (KINDS if SERVER in page.read_text() else KINDS[:1])
+        (page, KINDS[-1] if SERVER in page.read_text() else KINDS[0]) for page in pages
     ]
     return [
         pytest.param(

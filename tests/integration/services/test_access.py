@@ -13,7 +13,7 @@ from openagents_json.engine.api_keys import ROLES
 from openagents_json.engine.errors import ApiKeyNotFound, InvalidApiKey
 from openagents_json.server.application import document
 from openagents_json.server.http.known_keys import MOST, TRUSTED_MS, KnownKeys
-from tests.conftest import Server, wait_for
+from tests.conftest import Server, SharedServers, wait_for
 from tests.integration.services.calling import ASKING, engine_on, serving_api
 
 pytestmark = pytest.mark.one_worker
@@ -60,6 +60,12 @@ BODIES: dict[str, Any] = {
     "emitOfLease": {"values": [1]},
     "failLease": {"error": {"message": "it broke"}},
 }
+
+
+@pytest.fixture(scope="module")
+def server(shared_servers: SharedServers) -> Server:
+    """One kind of server: what is asked of either is shown where its scripts are."""
+    return shared_servers.of("valkey")
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,19 @@ from openagents_json.engine.steering.errors import KeyReused, RequestUnderWay
 from openagents_json.engine.steering.requests import CarriedRequest
 from openagents_json.server.application import document
 from openagents_json.server.execution import steering
-from tests.conftest import Server
+from tests.conftest import Server, SharedServers
 from tests.integration.services.calling import ASKING, BREAKING, calling, engine_on
 from tests.integration.services.calling import GREETING as WITH_INPUTS
 
 pytestmark = pytest.mark.one_worker
 
 GREETING = {**WITH_INPUTS, "id": "greeting-once"}
+
+
+@pytest.fixture(scope="module")
+def server(shared_servers: SharedServers) -> Server:
+    """One kind of server: what is asked of either is shown where its scripts are."""
+    return shared_servers.of("valkey")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from httpx import Client
 
 from openagents_json.server.http.bodies import MOST_BYTES
-from tests.conftest import Server
+from tests.conftest import Server, SharedServers
 from tests.integration.services.calling import calling, engine_on
 
 pytestmark = pytest.mark.one_worker
@@ -53,6 +53,12 @@ UNFIT = {
     "a null byte": b'{"workflow": "a\\u0000"}',
 }
 BODIES = {**NO_JSON, **UNFIT}
+
+
+@pytest.fixture(scope="module")
+def server(shared_servers: SharedServers) -> Server:
+    """One kind of server: what is asked of either is shown where its scripts are."""
+    return shared_servers.of("valkey")
 
 
 @pytest.fixture(scope="module")
