@@ -77,7 +77,7 @@ def test_a_holder_that_is_paused_beyond_its_lease_cannot_write(
     leases: list[Lease] = []
 
     def paused() -> None:
-        with engine.locks.hold("nightly", lease_seconds=0.05, renew=False) as lease:
+        with engine.locks.hold("nightly", lease_seconds=3, renew=False) as lease:
             leases.append(lease)
             lease.events.append("count", [Event("Counted", 1)])
             wait_for(lambda: engine.now_ms() >= lease.until_ms)
@@ -183,7 +183,7 @@ def test_who_reads_is_not_written_over_by_who_held_it_before(engine: Engine) -> 
 
 
 def test_a_lease_is_renewed_while_the_block_lasts(engine: Engine) -> None:
-    with engine.locks.hold("long", lease_seconds=0.3) as lease:
+    with engine.locks.hold("long", lease_seconds=3) as lease:
         first = lease.until_ms
         wait_for(lambda: engine.now_ms() > first + 100)
         lease.check()

@@ -12,6 +12,7 @@ import pytest
 from eventstore.errors import LockLost, LockTaken
 from eventstore.event import Recorded
 from eventstore.keys import Keyspace
+from eventstore.redis.leases.store import LeaseStore
 from eventstore.redis.views import RedisViewStore
 from openagents_json.catalog.log import decisions
 from openagents_json.engine import Engine
@@ -26,8 +27,8 @@ from projections.ledger.signing import Signer, new_signer
 from tests.conftest import Server, wait_for
 from tests.integration.ledger.ledgers import Open, opening, ran
 
-SHORT = Tenure(lease_seconds=0.05, patience_seconds=20, renews=False)
-"""As in a process that stands still: nobody renews its lease."""
+PAUSED = Tenure(lease_seconds=300, patience_seconds=20, renews=False)
+"""As in a process that stands still: nobody renews its lease. `run_out` ends it, and not the time that a test takes."""
 
 Frozen = Callable[..., Core]
 
@@ -47,22 +48,17 @@ def frozen(server: Server, engine: Engine) -> Frozen:
     """Return what makes the core of a process whose leases end while it does nothing."""
     keys = engine.core.store.keys
 
-    def make(**options: Any) -> Core:
+    def make(tenure: Tenure = PAUSED, **options: Any) -> Core:
         keyspace = Keyspace(keys.prefix, keys.partitions)
-        return build_core(server.connect(), keyspace, tenure=SHORT, **options)
+        return build_core(server.connect(), keyspace, tenure=tenure, **options)
 
     return make
 
 
 def run_out(engine: Engine, name: str) -> None:
-    """Stand still until somebody else can have the lease."""
-
-    def is_over() -> bool:
-        now_ms = engine.now_ms()
-        return not any(x.name == name and x.is_held(now_ms) for x in engine.locks.all())
-
-    assert name in [record.name for record in engine.locks.all()]
-    wait_for(is_over)
+    """Let somebody else have the lease, as its end does: whoever holds it hears nothing of that."""
+    [lease] = [x for x in engine.locks.all() if x.name == name]
+    assert LeaseStore(engine.core.store).give_back(name, lease.token).done
 
 
 def test_who_builds_a_view_anew(engine: Engine, frozen: Frozen) -> None:
@@ -143,7 +139,7 @@ def test_who_seals(engine: Engine, frozen: Frozen) -> None:
 
 def test_who_keeps_a_policy(engine: Engine, frozen: Frozen, tmp_path: Path) -> None:
     first, second = ran(engine, "a", "b")
-    core = frozen()
+    core = frozen(replace(PAUSED, lease_seconds=5))
     folder = tmp_path / "archive"
     policy = Policy.model_validate(
         {"to": str(folder), "rules": [{"name": "all", "then": "archive"}]}
@@ -154,7 +150,8 @@ def test_who_keeps_a_policy(engine: Engine, frozen: Frozen, tmp_path: Path) -> N
     class Slow:
         def runs(self, *asked: Any, **options: Any) -> Any:
             page = core.reads.runs(*asked, **options)
-            run_out(engine, RETENTION)
+            # Whoever comes next writes nothing here that would fence it: it is refused as its time is over.
+            wait_for(lambda: engine.locks.all()[0].until_ms < engine.now_ms())
             apply(keep, engine.archive, engine.views, late)
             return page
 

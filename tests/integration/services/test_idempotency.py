@@ -326,7 +326,8 @@ def test_nothing_that_a_run_works_with_is_kept_for_it(
 
 
 def test_a_worker_says_once_what_came_of_a_step(engine: Engine, api: Client) -> None:
-    claim = {"components": [{"name": "far", "version": "1.0.0"}], "limit": 5}
+    far = {"name": "far", "version": "1.0.0"}
+    claim = {"components": [far], "limit": 5, "lease_seconds": 300}
     api.post("/v1/queues/tool/claim", json=claim)  # from then on it is known
     for _ in OF_LEASES:
         api.post("/v1/jobs", json={"component": "far@1.0.0"})
