@@ -18,6 +18,7 @@ from openagents_json.engine.editing.tokens import (
     Token,
     Tokens,
 )
+from openagents_json.workflow.validation.fixing.spans import unescape
 
 _STEPS: Final = re.compile(r"""["']?steps["']?\s*:""")
 
@@ -62,6 +63,12 @@ class Outline:
         """Return the names of the members of an object."""
         inside = filter(lambda token: token.path[:-1] == path, self.names.values())
         return {token.text: token for token in inside}
+
+    def name_at(self, pointer: str) -> Token | None:
+        """Return the name of the member at a JSON pointer, None where there is none."""
+        keys = map(unescape, pointer.split("/")[1:])
+        path = tuple(int(key) if key.isdecimal() else key for key in keys)
+        return self.names.get(path)
 
     def component_at(self, path: Path) -> str:
         """Return the component that the innermost step around a path calls, empty when there is none."""

@@ -7,11 +7,11 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
 from openagents_json.catalog.registry import Registry
-from openagents_json.catalog.spec_files import is_spec_path
 from openagents_json.engine.components import load_components
 from openagents_json.engine.development.own_modules import (
     Signature,
@@ -66,7 +66,8 @@ class ReloadedComponents:
                     self.registry = _loadable(self._paths)
         self._has_nothing = False
         files = {*self._files(), *failed_in}
-        self._signatures = {**self._look(files), **_only(files, before)}
+        earlier = {file: before[file] for file in files & before.keys()}
+        self._signatures = {**self._look(files), **earlier}
 
     @contextmanager
     def _modules_anew(self) -> Iterator[None]:
@@ -87,11 +88,9 @@ class ReloadedComponents:
     def _files(self) -> Iterator[Path]:
         """Yield the files that the components come from."""
         yield from map(Path, filter(None, map(file_of, self._modules.values())))
-        for path in self._paths:
-            named = Path(path.partition(":")[0])
-            yield named
-            if is_spec_path(path) and named.is_dir():
-                yield from named.iterdir()
+        named = [Path(path.partition(":")[0]) for path in self._paths]
+        folders = filter(Path.is_dir, named)
+        yield from chain(named, *map(Path.iterdir, folders))
 
     @staticmethod
     def _look(files: Iterable[Path]) -> dict[Path, Signature | None]:
@@ -115,9 +114,3 @@ def _files_of(error: BaseException | None) -> Iterator[Path]:
         for frame in traceback.extract_tb(error.__traceback__):
             yield Path(frame.filename)
         error = error.__cause__
-
-
-def _only(
-    files: Iterable[Path], signatures: dict[Path, Signature | None]
-) -> dict[Path, Signature | None]:
-    return {file: signatures[file] for file in files if file in signatures}

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, BinaryIO, Final
 
 from lsprotocol import types as lsp
 from pygls import uris
 from pygls.lsp.server import LanguageServer
-from pygls.workspace import TextDocument
 
-from openagents_json.engine.editing.completion import Completion, Proposal
+from openagents_json.engine.editing.completion import Completion
 from openagents_json.engine.editing.meanings import Meanings
+from openagents_json.engine.editing.messages import (
+    OpenedText,
+    code_action,
+    completion_item,
+    diagnostic_of,
+    is_in,
+    markdown,
+)
 from openagents_json.engine.editing.outline import (
     Outline,
     looks_like_a_workflow,
     outline_of,
 )
+from openagents_json.engine.editing.quick_fixes import QuickFix, fix_of_all, fixes_of
 from openagents_json.engine.editing.reloading import ReloadedComponents
 from openagents_json.workflow.language.problems import Problem, Report
 from openagents_json.workflow.validation.session import ValidationSession
 
-_SEVERITIES: Final = {
-    "error": lsp.DiagnosticSeverity.Error,
-    "warning": lsp.DiagnosticSeverity.Warning,
-}
-_KINDS: Final = {
-    "component": lsp.CompletionItemKind.Function,
-    "input": lsp.CompletionItemKind.Variable,
-    "member": lsp.CompletionItemKind.Property,
-    "step": lsp.CompletionItemKind.Reference,
-    "value": lsp.CompletionItemKind.Field,
-    "word": lsp.CompletionItemKind.EnumMember,
-}
+_QUICK: Final = lsp.CodeActionKind.QuickFix
+_ALL: Final = lsp.CodeActionKind.SourceFixAll
+"""What editors can do by themselves whenever a file is saved."""
+
 _TRIGGERS: Final = [".", '"', "{", " "]
 
 
@@ -66,7 +65,8 @@ _WATCHING: Final = lsp.RegistrationParams(
 """Asks the editor to tell of changed files."""
 
 _OPTIONS: Final[Mapping[str, Any]] = {
-    lsp.TEXT_DOCUMENT_COMPLETION: lsp.CompletionOptions(trigger_characters=_TRIGGERS)
+    lsp.TEXT_DOCUMENT_CODE_ACTION: lsp.CodeActionOptions([_QUICK, _ALL]),
+    lsp.TEXT_DOCUMENT_COMPLETION: lsp.CompletionOptions(trigger_characters=_TRIGGERS),
 }
 
 
@@ -77,20 +77,6 @@ def _plain(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return answer(params)
 
     return handle
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A text with its parts, until it changes."""
-
-    document: TextDocument
-    outline: Outline
-    is_yaml: bool
-
-    def range(self, start: int, end: int) -> lsp.Range:
-        """Return a stretch as the editor counts it."""
-        at = self.document.client_position_at_offset
-        return lsp.Range(at(start), at(end))
 
 
 class _Editing:
@@ -112,6 +98,7 @@ class _Editing:
             lsp.TEXT_DOCUMENT_DID_SAVE: self._opened_or_saved,
             lsp.TEXT_DOCUMENT_DID_CHANGE: self._changed,
             lsp.TEXT_DOCUMENT_DID_CLOSE: self._closed,
+            lsp.TEXT_DOCUMENT_CODE_ACTION: self._fixes,
             lsp.TEXT_DOCUMENT_COMPLETION: self._complete,
             lsp.TEXT_DOCUMENT_HOVER: self._hover,
             lsp.TEXT_DOCUMENT_DEFINITION: self._definition,
@@ -163,7 +150,7 @@ class _Editing:
         report = self._report(uri, opened)
         problems = () if report is None else report.problems
         diagnostics = lsp.PublishDiagnosticsParams(
-            uri, [_diagnostic(problem, opened) for problem in problems]
+            uri, [diagnostic_of(problem, opened) for problem in problems]
         )
         self._server.text_document_publish_diagnostics(diagnostics)
 
@@ -175,7 +162,7 @@ class _Editing:
             lsp.PublishDiagnosticsParams(uri, [])
         )
 
-    def _report(self, uri: str, opened: _Opened) -> Report | None:
+    def _report(self, uri: str, opened: OpenedText) -> Report | None:
         """Return what is wrong with a text; None for one that is no workflow, as editors show all files of a kind."""
         text = opened.document.source
         if not looks_like_a_workflow(text):
@@ -187,13 +174,45 @@ class _Editing:
 
     # -- what it asks ------------------------------------------------------------------------------------
 
+    def _fixes(self, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
+        uri = params.text_document.uri
+        opened = self._opened(uri)
+        report = self._report(uri, opened)
+        problems = () if report is None else report.problems
+        # An editor asks this whenever the cursor moves: most often there is nothing to do.
+        fixable = [problem for problem in problems if problem.fix is not None]
+        here = [x for x in fixable if is_in(diagnostic_of(x, opened), params.range)]
+        asked = params.context.only or [lsp.CodeActionKind.QuickFix]
+        offers = self._offers(opened, here, asked) if fixable else []
+        return [code_action(fix, kind, uri, opened) for kind, fix in offers]
+
+    def _offers(
+        self, opened: OpenedText, here: Sequence[Problem], asked: Sequence[str]
+    ) -> list[tuple[str, QuickFix]]:
+        """Return what can be done, by its kind: about each problem at a place, and about all of the text."""
+        text, is_yaml = opened.document.source, opened.is_yaml
+        offers: list[tuple[str, QuickFix]] = []
+        if any(_QUICK.startswith(kind) for kind in asked):
+            offers = [(_QUICK, fix) for fix in fixes_of(text, here, is_yaml=is_yaml)]
+        is_all_asked = any(_ALL.startswith(kind) for kind in asked)
+        if not offers and not is_all_asked:
+            return []
+        of_all = fix_of_all(text, self._components.registry, is_yaml=is_yaml)
+        if of_all is None:
+            return offers
+        if offers and len(of_all.problems) > 1:
+            offers.append((_QUICK, of_all))
+        if is_all_asked:
+            offers.append((_ALL, of_all))
+        return offers
+
     def _complete(self, params: lsp.CompletionParams) -> list[lsp.CompletionItem]:
         opened = self._opened(params.text_document.uri)
         completion = Completion(
             opened.outline, self._components.registry, opened.is_yaml
         )
         proposals = completion.at(opened.document.offset_at_position(params.position))
-        return [_item(proposal, opened) for proposal in proposals]
+        return [completion_item(proposal, opened) for proposal in proposals]
 
     def _hover(self, params: lsp.HoverParams) -> lsp.Hover | None:
         opened = self._opened(params.text_document.uri)
@@ -202,7 +221,7 @@ class _Editing:
         if not meaning.text:
             return None
         span = opened.range(meaning.start, meaning.end)
-        return lsp.Hover(_markdown(meaning.text), span)
+        return lsp.Hover(markdown(meaning.text), span)
 
     def _definition(self, params: lsp.DefinitionParams) -> lsp.Location | None:
         uri = params.text_document.uri
@@ -218,7 +237,7 @@ class _Editing:
         end = source.offset + source.length
         return lsp.Location(uri, opened.range(source.offset, end))
 
-    def _opened(self, uri: str) -> _Opened:
+    def _opened(self, uri: str) -> OpenedText:
         document = self._server.workspace.get_text_document(uri)
         is_yaml = document.language_id == "yaml" or uri.endswith((".yaml", ".yml"))
         text, outline = self._outlines.get(uri, (None, None))
@@ -226,45 +245,4 @@ class _Editing:
             text = document.source
             outline = outline_of(text, is_yaml=is_yaml)
             self._outlines[uri] = (text, outline)
-        return _Opened(document, outline, is_yaml)
-
-
-def _diagnostic(problem: Problem, opened: _Opened) -> lsp.Diagnostic:
-    start = _offset(opened.document.source, problem.line or 1, problem.column or 1)
-    text = opened.document.source
-    is_quoted = text.startswith(("'", '"'), start)
-    cursor = opened.outline.at(start + is_quoted)
-    # What is no name and no value, such as an object, is marked to the end of its line.
-    line_end = len(text[start:].partition("\n")[0]) + start
-    end = cursor.end + is_quoted if cursor.end > start else line_end
-    hint = f" ({problem.suggestion})" if problem.suggestion else ""
-    return lsp.Diagnostic(
-        range=opened.range(start, max(start, end)),
-        message=f"{problem.message}{hint}",
-        severity=_SEVERITIES.get(problem.severity),
-        code=problem.code,
-        source="openagents",
-    )
-
-
-def _offset(text: str, line: int, column: int) -> int:
-    """Return the place of a line and a column, which are counted from 1."""
-    before = text.split("\n", line - 1)[: line - 1]
-    start = sum(map(len, before)) + len(before)
-    return min(start + column - 1, len(text))
-
-
-def _item(proposal: Proposal, opened: _Opened) -> lsp.CompletionItem:
-    span = opened.range(proposal.start, proposal.end)
-    documentation = proposal.documentation
-    return lsp.CompletionItem(
-        label=proposal.label,
-        kind=_KINDS[proposal.kind],
-        detail=proposal.detail or None,
-        documentation=_markdown(documentation) if documentation else None,
-        text_edit=lsp.TextEdit(span, proposal.text),
-    )
-
-
-def _markdown(text: str) -> lsp.MarkupContent:
-    return lsp.MarkupContent(lsp.MarkupKind.Markdown, text)
+        return OpenedText(document, outline, is_yaml)

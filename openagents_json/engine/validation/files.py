@@ -13,7 +13,7 @@ from openagents_json.engine.documents import load_document
 from openagents_json.engine.errors import DocumentUnreadable
 from openagents_json.workflow.language.parse import names_yaml
 from openagents_json.workflow.language.validate import check
-from openagents_json.workflow.validation.fixing.apply import carry_out
+from openagents_json.workflow.validation.fixing.apply import Fixed, carry_out
 from openagents_json.workflow.validation.modes import NORMAL, Mode, in_mode
 from openagents_json.workflow.validation.session import ValidationSession
 
@@ -42,18 +42,17 @@ def fix_file(
     """
     before = _content(path)
     text = _text(before)
-    done: list[Problem] = []
+    fixed = Fixed("", ())
     if text is not None:
-        text, done = _mended(text, catalog, is_yaml=names_yaml(path.name))
-        if done:
-            _replace(path, before, text)
+        fixed = mended(text, catalog, is_yaml=names_yaml(path.name))
+        if fixed.problems:
+            _replace(path, before, fixed.text)
     report = check(load_document(path).source(), catalog).report
-    return FixedFile(in_mode(report, mode), tuple(done))
+    return FixedFile(in_mode(report, mode), fixed.problems)
 
 
-def _mended(
-    text: str, catalog: Catalog | None, *, is_yaml: bool
-) -> tuple[str, list[Problem]]:
+def mended(text: str, catalog: Catalog | None, *, is_yaml: bool) -> Fixed:
+    """Carry out the suggestions of a document in its text, and those of problems that were hidden behind others."""
     done: list[Problem] = []
     session = ValidationSession(catalog)
     for _ in range(_MOST_ROUNDS):
@@ -63,7 +62,7 @@ def _mended(
             break
         text = result.text
         done += result.problems
-    return text, done
+    return Fixed(text, tuple(done))
 
 
 def _content(path: Path) -> bytes:

@@ -420,3 +420,100 @@ def test_components_are_loaded_again_when_their_files_change(
         "missing_component_input",
     }
     editor.tell("textDocument/didClose", textDocument={"uri": uri})
+
+
+WRONG_YAML = """id: w   # kept
+inputs: {kind: {type: string}}
+steps:
+  - id: find-lamps
+    component: "shop.lampp"   # a lamp
+    inputs: {kimd: "{{input.kindd}} {{input.kind}}"}
+output:   {lamps: "{{find-lamp.output}}"}
+"""
+MENDED_YAML = """id: w   # kept
+inputs: {kind: {type: string}}
+steps:
+  - id: find-lamps
+    component: "shop.lamp"   # a lamp
+    inputs: {kind: "{{input.kind}} {{input.kind}}"}
+output:   {lamps: "{{find-lamps.output}}"}
+"""
+
+
+def fixes(
+    editor: Editor, uri: str, line: int, character: int, *only: str
+) -> list[dict[str, Any]]:
+    """Ask what can be done at a place of a text."""
+    position = {"line": line, "character": character}
+    context: dict[str, Any] = {"diagnostics": []}
+    if only:
+        context["only"] = list(only)
+    actions: list[dict[str, Any]] = editor.ask(
+        "textDocument/codeAction",
+        textDocument={"uri": uri},
+        range={"start": position, "end": position},
+        context=context,
+    )
+    return actions
+
+
+def edited(text: str, action: dict[str, Any], uri: str) -> str:
+    """Carry out an action as an editor does, in a text whose characters are one unit of UTF-16 each."""
+    lines = text.split("\n")
+    edits = action["edit"]["changes"][uri]
+    for edit in sorted(edits, key=lambda x: str(x["range"]["start"]), reverse=True):
+        start, end = edit["range"]["start"], edit["range"]["end"]
+        assert start["line"] == end["line"]
+        line = lines[start["line"]]
+        before, after = line[: start["character"]], line[end["character"] :]
+        lines[start["line"]] = f"{before}{edit['newText']}{after}"
+    return "\n".join(lines)
+
+
+def test_what_is_surely_meant_is_written_for_one_problem_or_for_all(
+    editor: Editor,
+) -> None:
+    uri = "file:///wrong.yaml"
+    assert editor.open(uri, WRONG_YAML) != []
+    one, all_of_them = fixes(editor, uri, 4, 18)
+    assert (one["kind"], one["title"]) == (
+        "quickfix",
+        "Change 'shop.lampp' to 'shop.lamp'",
+    )
+    assert [x["code"] for x in one["diagnostics"]] == ["unknown_component"]
+    [edit] = one["edit"]["changes"][uri]
+    assert (edit["newText"], edit["range"]["start"]["line"]) == ("", 4)
+    text = edited(WRONG_YAML, one, uri)
+    assert text == WRONG_YAML.replace("lampp", "lamp")
+    # What the component does not take is hidden while it is not there, and mended with the rest.
+    assert all_of_them["kind"] == "quickfix"
+    assert edited(WRONG_YAML, all_of_them, uri) == MENDED_YAML
+    [at_save] = fixes(editor, uri, 0, 0, "source.fixAll")
+    assert (at_save["kind"], at_save["edit"]) == ("source.fixAll", all_of_them["edit"])
+    [misnamed] = [
+        x["range"]["start"]
+        for x in editor.change(uri, text)
+        if x["code"] == "unknown_component_input"
+    ]
+    assert misnamed == {"line": 5, "character": 13}
+    assert [x["title"] for x in fixes(editor, uri, 5, 14)][:1] == [
+        "Change 'kimd' to 'kind'"
+    ]
+    assert fixes(editor, uri, 0, 0) == []
+    assert fixes(editor, uri, 5, 14, "refactor") == []
+    assert editor.change(uri, MENDED_YAML) == []
+    assert fixes(editor, uri, 4, 18, "quickfix", "source") == []
+
+
+def test_what_stands_in_json_is_mended_where_it_is(editor: Editor) -> None:
+    uri = "file:///wrong.json"
+    text = (
+        '{"id": "\u00e9\U0001f600", "steps": [{"id": "a",  "component": "shop.lammp"}]}'
+    )
+    editor.open(uri, text)
+    start = len(text[: text.index("lammp")].encode("utf-16-le")) // 2
+    [action] = fixes(editor, uri, 0, start)
+    [edit] = action["edit"]["changes"][uri]
+    position = edit["range"]["start"]["character"]
+    assert start < position <= start + 4
+    assert (edit["range"]["end"]["character"], edit["newText"]) == (position + 1, "")

@@ -22,7 +22,7 @@ from openagents_json.workflow.validation.fixing.spans import (
 
 _EXPRESSION: Final = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
 
-_OF_NAMES: Final = frozenset(
+OF_NAMES: Final = frozenset(
     {"unknown_key", "deprecated_key", "unknown_component_input"}
 )
 """Problems of the name of a member; all others are of its value."""
@@ -59,7 +59,7 @@ def _carry_out(text: str, problem: Problem, form: _Text) -> str:
     fix = problem.fix
     if fix is None:
         return text
-    is_of_name = problem.code in _OF_NAMES
+    is_of_name = problem.code in OF_NAMES
     keys = problem.pointer.split("/")[1:]
     document = form.read(text).value
     try:
