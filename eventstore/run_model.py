@@ -29,6 +29,7 @@ class Code(IntEnum):
     UNSTAGED = -12
     PAYLOAD_GONE = -14
     IN_PART = -16
+    NAMED = -18
 
 
 class Blob(Struct, frozen=True, gc=False):
@@ -75,7 +76,8 @@ class Commit(Struct, frozen=True, gc=False):
     whoever has claimed steps meanwhile, and is carried out behind such claims too. `refers` are payloads beside the log
     that are there already, `last_fence` is that of attempts which were begun without a claim. `definition`, `workflow`
     and `wrapped_key` are written into the head where they are given, `wipe` are kinds of keys that go with it.
-    `awaited` notes with the start that somebody waits for the end, as `RunStore.wait_for_end` would do.
+    `awaited` notes with the start that somebody waits for the end, as `RunStore.wait_for_end` would do. A `name` is one
+    that a new run takes, and the run whose it has to be until then, "" for nobody's.
     """
 
     run: str
@@ -102,6 +104,7 @@ class Commit(Struct, frozen=True, gc=False):
     wipe: tuple[str, ...] = ()
     awaited: bool = False
     stands: bool = False
+    name: tuple[str, str] | None = None
 
 
 class Lease(NamedTuple):
@@ -120,7 +123,7 @@ class Lease(NamedTuple):
 class Committed(Struct, frozen=True, gc=False):
     """The answer to a commit: `events` are those it had not folded, `fenced` the steps that it lost.
 
-    Where it is done all the same, those are claims that came before it.
+    Where it is done all the same, those are claims that came before it. `holder` is the run that has its name.
     """
 
     code: Code
@@ -130,6 +133,7 @@ class Committed(Struct, frozen=True, gc=False):
     leases: tuple[Lease, ...] = ()
     events: tuple[Recorded, ...] = ()
     fenced: tuple[str, ...] = ()
+    holder: str = ""
 
 
 class Claimed(Struct, frozen=True, gc=False):

@@ -64,6 +64,16 @@ def show_warnings(engine: Engine, name: str, document: Document) -> None:
     help="With the same key, the run is started only once.",
 )
 @click.option(
+    "--business-key",
+    metavar="KEY",
+    help="Under the same key, one run of a workflow is open at a time.",
+)
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["use-existing", "reject", "replace", "after-closed"]),
+    help="What to do where a run of the business key is open.  [default: reject]",
+)
+@click.option(
     "--budget",
     "limits",
     multiple=True,
@@ -92,6 +102,8 @@ def run(
     labels: tuple[str, ...],
     limits: tuple[str, ...],
     key: str | None,
+    business_key: str | None,
+    on_conflict: str | None,
     detach: bool,
     timeout: float | None,
     workers: int,
@@ -124,6 +136,8 @@ def run(
             idempotency_key=key,
             labels=named,
             budget=budget,
+            business_key=business_key,
+            on_conflict=on_conflict,
         )
         if detach:
             print_json({"id": run_id})

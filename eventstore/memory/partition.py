@@ -71,6 +71,7 @@ class Partition:
         self.claims: dict[str, tuple[int, list[Taken]]] = {}
         self.blobs: dict[str, bytes] = {}
         self.snapshots: dict[str, bytes] = {}
+        self.names: dict[str, str] = {}
 
     def commit(self, commit: Commit, now_ms: int) -> Committed:
         """Carry out a commit: all of it, or the facts in it alone, or nothing."""
@@ -102,6 +103,11 @@ class Partition:
             return Committed(Code.EXISTS, head.version, 0, now_ms)
         if any(sha not in self.blobs for sha in commit.refers):
             return Committed(Code.PAYLOAD_GONE, 0, 0, now_ms)
+        if commit.name is not None:
+            name, expected = commit.name
+            holder = self.names.get(name, "")
+            if holder != expected:
+                return Committed(Code.NAMED, 0, 0, now_ms, holder=holder)
         return None
 
     def _refused_decision(
@@ -175,6 +181,8 @@ class Partition:
         work = self.work
         head = work.heads.setdefault(commit.run, Head())
         before = head.version
+        if commit.name is not None:
+            self.names[commit.name[0]] = commit.run
         claims = () if facts_only or not before else self._claims_alone(commit)
         events = commit.events[: commit.fact_events] if facts_only else commit.events
         for kind, data in events:

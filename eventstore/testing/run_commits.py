@@ -31,6 +31,22 @@ from openagents_json.work_index import (
 class RunCommitsContract:
     """The contract; each test gets a fresh store."""
 
+    def test_a_name_is_taken_from_the_run_that_has_it_or_not_at_all(
+        self, store: RunStore
+    ) -> None:
+        def begin(run: str, commit: str, instead_of: str = "") -> Committed:
+            begun = started(run=run, commit=commit, name=("7", instead_of))
+            return store.commit(begun)
+
+        assert begin("0-a", "c1").code is Code.DONE
+        refused = begin("0-b", "c2")
+        assert (refused.code, refused.holder) == (Code.NAMED, "0-a")
+        assert store.positions(["0-b"]) == [None]
+        assert begin("0-a", "c1").code is Code.DUPLICATE
+        assert begin("0-b", "c2", "0-a").code is Code.DONE
+        late = begin("0-c", "c3", "0-a")
+        assert (late.code, late.holder) == (Code.NAMED, "0-b")
+
     def test_a_start_writes_events_and_head(self, store: RunStore) -> None:
         commit = started(
             ready("a"), actor="me", cause="why", definition="d", workflow="w"

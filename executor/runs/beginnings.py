@@ -13,7 +13,7 @@ from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.coordination.key_notes import KeyNoteStore
 from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.run_model import Code, Committed
-from executor.errors import KeyConflict, RunExists
+from executor.errors import BusinessKeyTaken, KeyConflict, RunExists
 from executor.runs.commit import BuiltCommit, build
 from executor.runs.committer import Committer, Handled
 from executor.runs.idempotency import OriginalRequest, conflict, key_of_another
@@ -35,7 +35,8 @@ class Start:
     """A run to begin; a fixed commit id makes the start repeatable.
 
     `request` is what its caller asked for under an idempotency key; without one, whoever starts it again means it.
-    `awaited` tells that its caller waits for its end, which is noted with the start then.
+    `awaited` tells that its caller waits for its end, which is noted with the start then. A `name` is one that the run
+    takes from another run, "" for none; a `signal` comes with its first commit.
     """
 
     run: str
@@ -48,6 +49,8 @@ class Start:
     request: Request | None = None
     awaited: bool = False
     budget: Mapping[str, Json] | None = None
+    name: tuple[str, str] | None = None
+    signal: cmd.SendSignal | None = None
 
 
 class _Beginning(NamedTuple):
@@ -63,7 +66,7 @@ class RunBeginnings:
 
     def __init__(self, committer: Committer, key_notes: KeyNoteStore) -> None:
         self._committer = committer
-        self._notes = KeyNotes(key_notes, self._never_began)
+        self.notes = KeyNotes(key_notes, self._never_began)
 
     def start_each(
         self, starts: Sequence[Start], *, actor: str
@@ -128,8 +131,8 @@ class RunBeginnings:
         notes: dict[int, Note] = {}
         for index, start in enumerate(starts):
             if start.request is not None:
-                notes[index] = _note(start, start.request)
-        answers = self._notes.take(list(notes.values()))
+                notes[index] = note_of(start, start.request)
+        answers = self.notes.take(list(notes.values()))
         refused: dict[int, OpenAgentsError] = {}
         for index, answer in zip(notes, answers, strict=True):
             if isinstance(answer, EventStoreError):
@@ -146,11 +149,13 @@ class RunBeginnings:
         refused: list[Note] = []
         for start, reply in zip(starts, replies, strict=True):
             was_answered = not isinstance(reply, StoreUnavailable)
-            was_refused = was_answered and isinstance(reply, EventStoreError)
+            was_refused = was_answered and (
+                isinstance(reply, EventStoreError) or reply.code is Code.NAMED
+            )
             if was_refused and start.request is not None:
-                refused.append(_note(start, start.request))
+                refused.append(note_of(start, start.request))
         if refused:
-            self._notes.give_back(refused)
+            self.notes.give_back(refused)
 
     def _never_began(self, run: str) -> bool:
         """Tell whether a run that is there was never let in."""
@@ -195,6 +200,8 @@ class RunBeginnings:
             return reply
         if reply.code is Code.EXISTS:
             return RunExists(session.run)
+        if reply.code is Code.NAMED:
+            return BusinessKeyTaken(reply.holder)
         if reply.code is Code.DUPLICATE:
             return self._begun_before(beginning.start, reply)
         remembered = self._committer.remember(session, beginning.built, reply)
@@ -231,6 +238,7 @@ class RunBeginnings:
             parent=start.parent,
             cancelled=start.cancelled,
             budget=start.budget,
+            signal=start.signal,
         )
         commit_id = start.commit_id or self._committer.commit_id()
         built = build(
@@ -244,13 +252,16 @@ class RunBeginnings:
         if built is None:
             raise RunExists(start.run)
         first = begun(built, session)
-        if not start.awaited:
+        if not start.awaited and start.name is None:
             return first
-        return replace(first, commit=replace(first.commit, awaited=True))
+        commit = replace(first.commit, awaited=start.awaited, name=start.name)
+        return replace(first, commit=commit)
 
 
-def _note(start: Start, request: Request) -> Note:
-    return Note(request.key, start.run, start.plan.id)
+def note_of(start: Start, request: Request) -> Note:
+    """Return what is noted of the key of a start: of a workflow, and of a name, each key has one run."""
+    scope = start.plan.id if start.name is None else f"{start.plan.id} {start.name[0]}"
+    return Note(request.key, start.run, scope)
 
 
 def _away(answers: Sequence[Committed | EventStoreError]) -> list[int]:

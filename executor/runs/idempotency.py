@@ -51,8 +51,11 @@ class OriginalRequest:
     caller: str = ""
 
 
-def key_of_another(run: str, workflow: str, plan: Plan) -> KeyConflict:
-    """Return the conflict with what a key stands for when that is a run of another workflow."""
+def key_of_another(run: str, scope: str, plan: Plan) -> KeyConflict:
+    """Return the conflict with what a key stands for when that is a run of another workflow, or business key."""
+    workflow, _, _ = scope.partition(" ")
+    if workflow == plan.id:
+        return KeyConflict(run, "another business key", plan.hash)
     return KeyConflict(run, f"another workflow ({workflow}, not {plan.id})", plan.hash)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from eventstore.errors import EventStoreError, StoreUnavailable
@@ -24,7 +24,7 @@ BEGINS_MS: Final = 120_000
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """That an idempotency key stands for a run, and of which workflow that is."""
+    """That an idempotency key stands for a run, and of which workflow, with its business key, that is."""
 
     key: str
     run: str
@@ -75,6 +75,41 @@ class KeyNotes:
         """
         with suppress(EventStoreError):
             self._store.keep_for([note.key for note in notes], KEPT_MS - BEGINS_MS)
+
+    def answered_with(self, note: Note) -> str:
+        """Return the run that a key was answered with in the place of one that it would begin, "" where there is none.
+
+        Raises EventStoreError.
+        """
+        [reply] = self._store.write([KeyNote(note.key, note.text())])
+        if isinstance(reply, StoreUnavailable):
+            return ""
+        if isinstance(reply, EventStoreError):
+            raise reply
+        other = _read(reply)
+        if other is None or _of_another(note, other) or other.run == note.run:
+            return ""
+        return other.run
+
+    def answer_with(self, note: Note, run: str) -> None:
+        """Let a key stand for a run that was there, unless it has come to stand for something else.
+
+        Raises EventStoreError.
+        """
+        self._put(replace(note, run=run), note)
+
+    def take_back(self, note: Note, run: str) -> None:
+        """Let a key that stands for a run that was there stand for the one that it would begin.
+
+        Raises EventStoreError.
+        """
+        self._put(note, replace(note, run=run))
+
+    def _put(self, note: Note, instead_of: Note) -> None:
+        written = KeyNote(note.key, note.text(), instead_of=instead_of.text())
+        [reply] = self._store.write([written])
+        if isinstance(reply, EventStoreError):
+            raise reply
 
     def _standing(
         self, note: Note, reply: KeptNote | EventStoreError | None

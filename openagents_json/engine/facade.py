@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING
 
 from eventstore import codec
 from eventstore.errors import StoreUnavailable
@@ -13,34 +13,28 @@ from eventstore.event import Emitted
 from executor.clock import ulid
 from openagents_json.engine.documents import (
     Document,
-    document_of_call,
     is_reference,
     load_document,
-    loaded,
 )
 from openagents_json.engine.lifecycle import Lifecycle
 from openagents_json.engine.services import Services
-from openagents_json.engine.wiring.client import partitions_for, run_identity
+from openagents_json.engine.starting.starts import Starting
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.types import Json
 from projections.runs import RunFilter
 
 # What only some callers need is imported where it is used: it takes its time.
 if TYPE_CHECKING:
-    from executor.runs.beginnings import Start
     from openagents_json.engine.answers.runs import HistoryEvent, Result, RunInfo
     from openagents_json.engine.handles.handle import RunHandle
-    from openagents_json.engine.handles.started import StartedRun
     from openagents_json.engine.healing.heal import Healing
     from openagents_json.engine.inspection.values import RunInfoCache
     from openagents_json.engine.plans import Documents
     from openagents_json.workflow.core.plan import Plan
     from openagents_json.workflow.language.validate import Report
 
-Output = TypeVar("Output")
 
-
-class Engine(Lifecycle, Services):
+class Engine(Starting, Lifecycle, Services):
     """A store of runs, and, when it has components, the threads that work on them.
 
     Open one with `Engine.embedded`, `Engine.connect` or `Engine.open` and use it as a context manager.
@@ -59,142 +53,6 @@ class Engine(Lifecycle, Services):
         return RunInfoCache()
 
     # -- runs --------------------------------------------------------------------------------------------
-
-    @overload
-    def start(
-        self,
-        workflow: Document,
-        inputs: Mapping[str, Json] | None = None,
-        *,
-        idempotency_key: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        budget: Mapping[str, Json] | None = None,
-        output: None = None,
-    ) -> RunHandle[Json]: ...
-
-    @overload
-    def start(
-        self,
-        workflow: Document,
-        inputs: Mapping[str, Json] | None = None,
-        *,
-        idempotency_key: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        budget: Mapping[str, Json] | None = None,
-        output: type[Output],
-    ) -> RunHandle[Output]: ...
-
-    def start(
-        self,
-        workflow: Document,
-        inputs: Mapping[str, Json] | None = None,
-        *,
-        idempotency_key: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        budget: Mapping[str, Json] | None = None,
-        output: type[Any] | None = None,
-    ) -> RunHandle[Any]:
-        """Start a run and give its id, which is its handle too; the same request with the same key gives the same run.
-
-        `workflow` is a document, its file, or the reference of a published workflow: `id`, `id@range`, `id@alias`. The
-        handle reads the run's output as `output`, a pydantic model or a TypedDict. A `budget` is as in a document, and
-        goes before that. Raises InvalidDefinition, InvalidInputs, InvalidBudget, PayloadOverLimit, EventStoreError,
-        ConcurrencyLimitReached, and KeyConflict when the key stands for another request.
-        """
-        from openagents_json.engine.handles.handle import RunHandle
-
-        start = self._start_of(
-            workflow, inputs or {}, idempotency_key, labels, budget=budget
-        )
-        handled = self.core.starter.start(start, actor=self.actor)
-        return RunHandle(handled.session.run, self, output, is_new=handled.changed)
-
-    def start_many(
-        self,
-        requests: Sequence[tuple[Document, Mapping[str, Json]]],
-        *,
-        keys: Sequence[str | None] | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> list[StartedRun]:
-        """Start several runs, many in a round trip, and give their handles; one that has not begun says why in `error`.
-
-        Raises as `start` does, and TooManyStarts; then none of them has begun, but after StoreUnavailable nobody knows:
-        the same `keys` again tell.
-        """
-        from openagents_json.engine.handles.started import StartedRun
-
-        self.core.starter.allow(len(requests))
-        run_keys = keys or [None] * len(requests)
-        partitions = partitions_for(len(requests), self.core)
-        rows = zip(loaded(requests), run_keys, partitions, strict=True)
-        starts = [self._start_of(*asked, key, labels, p) for asked, key, p in rows]
-        started = self.core.starter.start_many(starts, actor=self.actor)
-        return [StartedRun(run, self, run.error) for run in started]
-
-    def _start_of(
-        self,
-        workflow: Document,
-        inputs: Mapping[str, Json],
-        key: str | None,
-        labels: Mapping[str, str] | None,
-        partition: int | None = None,
-        budget: Mapping[str, Json] | None = None,
-    ) -> Start:
-        from executor.runs.beginnings import Start
-        from executor.runs.idempotency import Request
-        from openagents_json.engine.usage.budgets import checked_budget
-        from openagents_json.workflow.core.parameters import check_inputs
-
-        is_named = isinstance(workflow, str) and is_reference(workflow)
-        reference = str(workflow) if is_named else ""
-        seed = (key or ulid(self.core.clock.now_ms())) if reference else ""
-        plan = self.plan(workflow, seed=seed)
-        run, commit = run_identity(plan.id, key, self.core, partition)
-        given = codec.normalise(check_inputs(plan, inputs))
-        named = None if labels is None else dict(labels)
-        request = None
-        if key is not None:
-            request = Request(key, inputs, reference, self.actor)
-        allowed = checked_budget(budget)
-        return Start(run, plan, given, commit, named, request=request, budget=allowed)
-
-    def start_job(
-        self,
-        component: str,
-        inputs: Mapping[str, Json] | None = None,
-        *,
-        idempotency_key: str | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> RunHandle[Json]:
-        """Call a component durably, without a document: a run of one step, whose output is what it returns.
-
-        Raises as `start` does.
-        """
-        document = document_of_call(component, inputs or {})
-        return self.start(
-            document, inputs, idempotency_key=idempotency_key, labels=labels
-        )
-
-    def run(
-        self,
-        workflow: Document,
-        inputs: Mapping[str, Json] | None = None,
-        *,
-        idempotency_key: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        budget: Mapping[str, Json] | None = None,
-        timeout: float | None = None,
-    ) -> Result:
-        """Start a run and wait for its end.
-
-        Raises as `start` and `wait` do.
-        """
-        from openagents_json.engine.waiting import started_and_awaited
-
-        start = self._start_of(
-            workflow, inputs or {}, idempotency_key, labels, budget=budget
-        )
-        return started_and_awaited(self.core, start, self.actor, timeout)
 
     def handle(self, run: str) -> RunHandle[Json]:
         """Return the handle of a run that there is: its result, its events, what its components show."""

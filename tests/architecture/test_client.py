@@ -22,6 +22,7 @@ OFFERED = {
         *(
             "start",
             "start_many",
+            "start_or_signal",
             "start_job",
             "run",
             "handle",

@@ -67,6 +67,7 @@ class _Options(Struct, frozen=True, gc=False, omit_defaults=True, rename=_SHORT)
     refers: tuple[str, ...] = ()
     wipe: tuple[str, ...] = ()
     awaited_ms: int = 0
+    name: tuple[str, str] | None = None
     status: str | None = None
     cancel: str | None = None
     held: str | None = None
@@ -110,6 +111,7 @@ def _options_of(commit: Commit) -> _Options:
         refers=commit.refers,
         wipe=commit.wipe,
         awaited_ms=AWAITED_MS * commit.awaited,
+        name=commit.name,
         status=changes.status,
         cancel=_FLAGS[changes.cancel],
         held=_FLAGS[changes.held],

@@ -221,6 +221,9 @@ class RedisRunCommits(RedisRunReads):
                 time_ms,
                 fenced=tuple(s.decode() for s in extra),
             )
+        if code is Code.NAMED:
+            [holder] = extra
+            return Committed(code, version, position, time_ms, holder=holder.decode())
         return Committed(
             code, version, position, time_ms, events=self._by_itself(commit.run, extra)
         )

@@ -13,11 +13,13 @@
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue, {component that it lacks..}, {component: build..}}, key (the wrapped data key of a new run: it comes with the run's first
 --   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on), await (ms: whoever starts the run
---   waits for its end; this is noted for so long, as by await.lua)
+--   waits for its end; this is noted for so long, as by await.lua), name {name, run} (a new run has this name from here on, if
+--   it is that run's now, "" for nobody's: a hash <names> of the partition)
 -- Replies {1 when anything was written, else 0; 0; n; ms; {answer..}; 1 when the log has an entry of n and ms, else 0; epoch
 --   (look_back.lua)}. An answer is an error of the server, or {code, version, n, ms, ...}: 1 done {claims} {missed}; 2 duplicate {missed};
 --   3 facts done, decision dropped {missed}; -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists;
---   -8 lease held; -10 diverged; -12 not staged; -14 a payload that it refers to is gone; -16 the run has come in only in part
+--   -8 lease held; -10 diverged; -12 not staged; -14 a payload that it refers to is gone; -16 the run has come in only in part;
+--   -18 the name is another run's {run}
 local CLOSED = { completed = true, failed = true, cancelled = true }
 local meta = redis.call('HMGET', KEYS[1], 'n', 'e')
 local n, epoch = tonumber(meta[1] or '0'), tonumber(meta[2] or '0')
@@ -95,6 +97,8 @@ local function refusal(c)
     for _, sha in ipairs(o.refers or {}) do
       if redis.call('EXISTS', B .. 'blob:' .. sha) == 0 then return refuse(c, -14) end
     end
+    local holder = o.name and redis.call('HGET', B .. 'names', o.name[1]) or ''
+    if o.name and holder ~= o.name[2] then return refuse(c, -18, { holder }) end
   elseif o.mode == 'adopt' then
     if redis.call('HEXISTS', HEAD, 'adopting') == 1 and redis.call('EXISTS', STREAM) == 1 then return refuse(c, -16) end
     if v > 0 then return refuse(c, exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end
@@ -164,6 +168,7 @@ local function look_ahead(c)
     end
   end
   if o.mode == 'adopt' then look(B .. 'gone') end
+  if o.name then look(B .. 'names') end
   if not c.facts_only then
     local queues = {}
     for _, s in ipairs(o.open or {}) do
@@ -331,6 +336,8 @@ local function write(c)
     redis.call('HSET', KEYS[1], 'n', int(n))
     redis.call('HSET', HEAD, 'v', int(c.v), 'lc', o.lc)
   end
+  -- Before the events: a name of a run that is not there is free, and a run without its name would let another one begin.
+  if o.name then redis.call('HSET', B .. 'names', o.name[1], c.run) end
   local v0, set, gone = c.v, {}, {}
   for i = c.first, c.first + 2 * ((c.facts_only and (o.nf or 0) or c.count) - 1), 2 do append(c, ARGV[i], ARGV[i + 1]) end
   local claims = index(c, v0, set, gone)

@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from executor.errors import BusinessKeyTaken, RunNotFound
 from openagents_json.client.awaiting.handle import AsyncClientRun, Runs
 from openagents_json.client.calls import starting
+from openagents_json.client.calls.documents import sent_signal
 from openagents_json.client.keys import NewKey, keys_of
 from openagents_json.engine.answers.runs import Result
 
 if TYPE_CHECKING:
+    from openagents_json.client.calls.call import Call
+    from openagents_json.client.calls.starting import Begun
     from openagents_json.client.wire.awaiting import AwaitingWire
     from openagents_json.engine.documents import Document
     from openagents_json.workflow.types import Json
@@ -34,6 +39,8 @@ class AsyncClientStarting(Runs):
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         budget: Mapping[str, Json] | None = None,
+        business_key: str | None = None,
+        on_conflict: str | None = None,
         output: None = None,
     ) -> AsyncClientRun[Json]: ...
 
@@ -46,6 +53,8 @@ class AsyncClientStarting(Runs):
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         budget: Mapping[str, Json] | None = None,
+        business_key: str | None = None,
+        on_conflict: str | None = None,
         output: type[Output],
     ) -> AsyncClientRun[Output]: ...
 
@@ -57,15 +66,56 @@ class AsyncClientStarting(Runs):
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         budget: Mapping[str, Json] | None = None,
+        business_key: str | None = None,
+        on_conflict: str | None = None,
         output: type[Any] | None = None,
     ) -> AsyncClientRun[Any]:
         """Start a run and give its id, which is its handle too; as `Engine.start`, whose errors it raises."""
         key = idempotency_key or self._new_key()
-        call = starting.start(workflow, inputs, key, labels, budget)
-        started = await self._wire.carry_out(call)
+        more = {"business_key": business_key, "on_conflict": on_conflict}
+        call = starting.start(workflow, inputs, key, labels, budget, more)
+        started = await self._begun(call, waits=on_conflict == starting.AFTER_CLOSED)
         # Nobody else has a key of this client's own: a start that was sent again has begun the run itself.
-        is_new = idempotency_key is None or started.is_new
-        return AsyncClientRun(started.id, self, output, is_new=is_new)
+        is_own = idempotency_key is None and business_key is None
+        return AsyncClientRun(started.id, self, output, is_new=is_own or started.is_new)
+
+    async def _begun(self, call: Call[Begun], *, waits: bool) -> Begun:
+        """Start a run; where it is to begin behind another one, wait for the end of that."""
+        while True:
+            try:
+                return await self._wire.carry_out(call)
+            except BusinessKeyTaken as taken:
+                if not waits:
+                    raise
+                holder = taken.run
+            with suppress(RunNotFound):  # it was deleted meanwhile, which is an end too
+                await self.wait(holder)
+
+    async def start_or_signal(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        business_key: str,
+        signal: str,
+        payload: Json = None,
+        key: str | None = None,
+        by: str = "",
+        reason: str = "",
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        budget: Mapping[str, Json] | None = None,
+    ) -> AsyncClientRun[Json]:
+        """Send a signal to the open run of a business key; where there is none, one begins with it, in one commit.
+
+        Raises as `start` and `signal` do.
+        """
+        sent = {"name": signal, **sent_signal(payload, key, by, reason)}
+        more = {"business_key": business_key, "signal": sent}
+        own_key = idempotency_key or self._new_key()
+        call = starting.start(workflow, inputs, own_key, labels, budget, more)
+        started = await self._wire.carry_out(call)
+        return AsyncClientRun(started.id, self, is_new=started.is_new)
 
     async def start_many(
         self,

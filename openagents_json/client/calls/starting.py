@@ -19,6 +19,7 @@ MOST_AT_A_TIME: Final = 1_000
 """So many runs are started by one request."""
 
 
+AFTER_CLOSED: Final = "after-closed"
 REPLAYED: Final = "Idempotency-Replayed"
 
 
@@ -44,15 +45,17 @@ def start(
     key: str,
     labels: Mapping[str, str] | None,
     budget: Mapping[str, Any] | None,
+    more: Mapping[str, Any],
 ) -> Call[Begun]:
-    """Return the call that starts a run."""
-    body = {
+    """Return the call that starts a run; `more` is what few starts say, and None is not sent."""
+    body: dict[str, Any] = {
         "workflow": sent_workflow(workflow),
         "inputs": sent_inputs(inputs),
         "labels": None if labels is None else dict(labels),
     }
     if budget is not None:
         body["budget"] = dict(budget)
+    body |= {name: value for name, value in more.items() if value is not None}
     return _beginning(path("runs"), body, key)
 
 

@@ -35,6 +35,7 @@ from projections.reader import Views
 from projections.runner import Runner
 
 if TYPE_CHECKING:
+    from executor.coordination.business_keys import KeyedStarts
     from executor.coordination.concurrency import ConcurrencyLimiter
     from executor.coordination.schedules import ScheduleService
     from executor.coordination.starts import RunStarter
@@ -123,6 +124,11 @@ class Core:
     def starter(self) -> RunStarter:
         """Return what starts runs."""
         return self.late.get().starter
+
+    @property
+    def keyed_starts(self) -> KeyedStarts:
+        """Return what starts runs under business keys."""
+        return self.late.get().keyed_starts
 
     @property
     def timetable(self) -> ScheduleService:
@@ -276,19 +282,26 @@ def partitions_for(count: int, core: Core) -> list[int]:
 
 
 def run_identity(
-    workflow: str, key: str | None, core: Core, partition: int | None = None
+    workflow: str,
+    key: str | None,
+    core: Core,
+    partition: int | None = None,
+    name: str = "",
 ) -> tuple[str, str]:
     """Return the id of a new run and the commit that starts it; the same key gives the same ones.
 
-    Without a key, it is in a `partition`, or in any.
+    Without a key, it is in a `partition`, or in any; under the `name` of a business key, where all runs of that are.
     """
     partitions = core.store.keys.partitions
+    if name:
+        partition = int(name[:8], 16) % partitions
     if key is None:
         fresh = ulid(core.clock.now_ms())
         if partition is None:
             partition = int(fresh[-4:], 36) % partitions
         return f"{partition}-{fresh}", ""
-    digest = hashlib.sha256(
-        f"{workflow}\0{key}".encode("utf-8", "surrogatepass")
-    ).hexdigest()
-    return f"{int(digest[:8], 16) % partitions}-{digest[8:34]}", f"s{digest[34:50]}"
+    text = f"{workflow}\0{name}{key}" if name else f"{workflow}\0{key}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    if not name:
+        partition = int(digest[:8], 16) % partitions
+    return f"{partition}-{digest[8:34]}", f"s{digest[34:50]}"

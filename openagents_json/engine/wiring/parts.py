@@ -14,6 +14,7 @@ from executor.encryption import MasterKeys
 if (
     TYPE_CHECKING
 ):  # whoever only reads views needs none of these, and they take their time
+    from executor.coordination.business_keys import KeyedStarts
     from executor.coordination.concurrency import ConcurrencyLimiter
     from executor.coordination.schedules import ScheduleService
     from executor.coordination.starts import RunStarter
@@ -40,6 +41,7 @@ class DecisionParts:
     registered: RegisteredComponents
     gatekeeper: ConcurrencyLimiter
     starter: RunStarter
+    keyed_starts: KeyedStarts
     timetable: ScheduleService
 
 

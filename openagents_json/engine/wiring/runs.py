@@ -14,6 +14,7 @@ from eventstore.redis.run_keys import KeyStore
 from eventstore.redis.runs import RedisRunStore
 from eventstore.runs import RunStore
 from executor.clock import commit_ids
+from executor.coordination.business_keys import KeyedStarts
 from executor.coordination.concurrency import ConcurrencyLimiter
 from executor.coordination.schedules import ScheduleService
 from executor.coordination.starts import RunStarter
@@ -72,5 +73,6 @@ def build_deciding(
         registered=RegisteredComponents(names, given.clock.steady_ms),
         gatekeeper=gatekeeper,
         starter=starter,
+        keyed_starts=KeyedStarts(handler, starter),
         timetable=ScheduleService(handler, starter, workflows, ScheduleStore(store)),
     )

@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from math import ceil
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
@@ -14,10 +15,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from starlette.responses import Response
 
 from openagents_json.engine import (
+    BusinessKeyTaken,
     Engine,
+    InvalidArgument,
     OpenAgentsError,
     RunHandle,
     RunInfo,
+    RunNotFound,
     Started,
     Unavailable,
     WorkflowReference,
@@ -35,6 +39,9 @@ from openagents_json.server.http.replies import Reply
 router = APIRouter(route_class=StrictRoute, tags=["runs"])
 
 MOST_AT_A_TIME: Final = 1_000
+AFTER_CLOSED: Final = "after-closed"
+USE_EXISTING: Final = "use-existing"
+OnConflict = Literal["use-existing", "reject", "replace", "after-closed"]
 _REFERENCE: Final = re.compile(r"[a-zA-Z0-9_-]+(@\S*)?")
 
 
@@ -64,6 +71,18 @@ Workflow = Annotated[
 ]
 
 
+class StartingSignal(BaseModel):
+    """A signal for the open run of a business key, or for the one that begins with it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1)
+    payload: Any = None
+    key: str | None = None
+    by: str = ""
+    reason: str = ""
+
+
 class StartRequest(BaseModel):
     """A run to be started: its workflow, a document or the reference of a published one, and its inputs."""
 
@@ -79,6 +98,20 @@ class StartRequest(BaseModel):
     labels: dict[str, str] | None = None
     budget: dict[str, Any] | None = Field(
         default=None, description="How much the run may use, as in a document."
+    )
+    business_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Under it, one run of the workflow is open at a time.",
+    )
+    on_conflict: OnConflict | None = Field(
+        default=None,
+        description="What becomes of the start where a run of the business key is open; `reject` without it.",
+    )
+    signal: StartingSignal | None = Field(
+        default=None,
+        description="Sent to the open run of the business key; where there is none, one begins with it.",
     )
 
 
@@ -148,9 +181,14 @@ async def start_run(
     stopping: Stopping,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Start a run, and with `Prefer: wait=30` answer when it has ended, or after so many seconds."""
-    handle = await run_in_threadpool(_start, engine, request, idempotency_key)
-    return await _answer(engine, handle, wait_seconds, stopping)
+    """Start a run, and with `Prefer: wait=30` answer when it has ended, or after so many seconds.
+
+    So long is waited for a run of the same business key, too, where this one is to begin `after-closed`.
+    """
+    until = _now() + wait_seconds
+    handle = await _started_in_time(engine, request, idempotency_key, until, stopping)
+    left = max(0, ceil(until - _now()))
+    return await _answer(engine, handle, left, stopping)
 
 
 @router.post(
@@ -200,10 +238,61 @@ async def _answer(
     return Reply(info, 202, headers | {"Retry-After": "1"})
 
 
+async def _started_in_time(
+    engine: Engine,
+    request: StartRequest,
+    key: str | None,
+    until: float,
+    stopping: asyncio.Event,
+) -> RunHandle[Any]:
+    """Start a run; one that is to begin behind another one waits for the end of that, without a thread."""
+    while True:
+        try:
+            return await run_in_threadpool(_start, engine, request, key)
+        except BusinessKeyTaken as taken:
+            left = until - _now()
+            if request.on_conflict != AFTER_CLOSED or left <= 0:
+                raise
+            try:
+                if not await has_ended(engine, taken.run, left, stopping):
+                    raise
+            except RunNotFound:
+                continue  # it was deleted meanwhile, which is an end too
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _start(engine: Engine, request: StartRequest, key: str | None) -> RunHandle[Any]:
-    return engine.start(
-        document_of(request.workflow),
+    """Start a run, or signal the one that has its business key; nobody is waited for."""
+    signal = request.signal
+    workflow = document_of(request.workflow)
+    if signal is None:
+        refuses = request.on_conflict == AFTER_CLOSED
+        return engine.start(
+            workflow,
+            request.inputs,
+            idempotency_key=key,
+            labels=request.labels,
+            budget=request.budget,
+            business_key=request.business_key,
+            on_conflict="reject" if refuses else request.on_conflict,
+        )
+    if request.business_key is None or request.on_conflict not in (None, USE_EXISTING):
+        raise InvalidArgument(
+            "a signal is for the open run of a business key",
+            remedy="give a business_key, and no on_conflict but use-existing",
+        )
+    return engine.start_or_signal(
+        workflow,
         request.inputs,
+        business_key=request.business_key,
+        signal=signal.name,
+        payload=signal.payload,
+        key=signal.key,
+        by=signal.by,
+        reason=signal.reason,
         idempotency_key=key,
         labels=request.labels,
         budget=request.budget,
@@ -232,8 +321,8 @@ def start_runs(
     ]
     labels = [start.labels for start in starts]
     same_labels = all(given == labels[0] for given in labels)
-    has_budgets = any(start.budget is not None for start in starts)
-    if has_budgets or not same_labels:
+    stand_alone = any(_stands_alone(start) for start in starts)
+    if stand_alone or not same_labels:
         return _start_each(starts, keys, engine)
     asked = [(document_of(start.workflow), start.inputs) for start in starts]
     try:
@@ -245,6 +334,12 @@ def start_runs(
         # One that is refused before anything is written refuses all of them, without saying which.
         return _start_each(starts, keys, engine)
     return Reply({"runs": [_started(one) for one in started]})
+
+
+def _stands_alone(start: StartRequest) -> bool:
+    """Tell whether a start asks for what starts of many cannot be asked for together."""
+    own = (start.budget, start.business_key, start.on_conflict, start.signal)
+    return any(given is not None for given in own)
 
 
 def _key_of(key: str | None, number: int) -> str | None:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from openagents_json.engine import (
+    BusinessKeyTaken,
     InvalidDefinition,
     KeyConflict,
     LimitReached,
@@ -34,6 +35,8 @@ KIND: Final = "urn:openagents-json:error:"
 """The type of a problem is this with the code of the error behind it."""
 
 RETRY_AFTER_SECONDS: Final = 1
+_PASSING: Final = (Unavailable, LimitReached, RequestUnderWay, BusinessKeyTaken)
+"""What the same request may be spared later."""
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
@@ -95,7 +98,9 @@ def of_error(error: OpenAgentsError) -> Response:
         more |= {"asked": error.asked, "recorded": error.recorded}
     if isinstance(error, RunNotCompleted):
         more["source"] = "run"
-    if isinstance(error, Unavailable | LimitReached | RequestUnderWay):
+    if isinstance(error, BusinessKeyTaken):
+        more["run"] = error.run
+    if isinstance(error, _PASSING):
         more["retryable"] = True
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     detail = str(error).removesuffix(f"; {error.remedy}")

@@ -15,7 +15,7 @@ class StartRun(Struct, frozen=True, gc=False):
     """Begin a run; `inputs` are checked and defaulted already.
 
     `cancelled` is why it ends before it does anything: its id is taken, so that nobody begins it later. `budget` is
-    what its caller says of how much it may use, by the fields of `usage.Budget`.
+    what its caller says of how much it may use, by the fields of `usage.Budget`. A `signal` comes with it.
     """
 
     run: str
@@ -24,6 +24,7 @@ class StartRun(Struct, frozen=True, gc=False):
     parent: Mapping[str, Json] | None = None
     cancelled: str = ""
     budget: Mapping[str, Json] | None = None
+    signal: SendSignal | None = None
 
 
 class Completed(Struct, frozen=True, gc=False):

@@ -49,9 +49,9 @@ def conflicts(start: Callable[[], Any], run: str) -> None:
 def died(engine: Engine, key: str) -> str:
     """Leave what a starter leaves that dies between its two writes."""
     start = engine._start_of(ONE, {}, key, None)
-    assert engine.core.handler.beginnings._notes.take(
-        [Note(key, start.run, "one")]
-    ) == [None]
+    assert engine.core.handler.beginnings.notes.take([Note(key, start.run, "one")]) == [
+        None
+    ]
     return start.run
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from httpx import Client
+from httpx import Client, Response
 
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
@@ -266,3 +266,29 @@ def test_what_is_not_there_is_a_404_in_feeds_too(api: Client) -> None:
     for path in ("", "/events", "/output", "/history", "/steps", "/timeline"):
         answer = api.get(f"/v1/runs/0-nothing{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "run_not_found")
+
+
+def test_under_a_business_key_one_run_is_open_and_a_start_says_what_to_do_then(
+    api: Client,
+) -> None:
+    def begin(**more: Any) -> Response:
+        body = {"workflow": ASKING, "business_key": "order-7", **more}
+        return api.post("/v1/runs", json=body)
+
+    first = begin().json()["id"]
+    refused = begin()
+    assert (refused.status_code, refused.json()["code"]) == (409, "business_key_taken")
+    assert (refused.json()["run"], refused.json()["retryable"]) == (first, True)
+    used = begin(on_conflict="use-existing")
+    assert used.json()["id"] == first
+    assert begin(on_conflict="after-closed").status_code == 409
+    second = begin(on_conflict="replace").json()["id"]
+    assert api.get(f"/v1/runs/{first}").json()["status"] == "cancelled"
+    signal = {"name": "answer", "payload": 42}
+    assert begin(signal=signal).json()["id"] == second
+    ended = api.get(f"/v1/runs/{second}", headers=WAIT).json()
+    assert (ended["status"], ended["output"]) == ("completed", 42)
+    third = begin(signal=signal, on_conflict="use-existing").json()["id"]
+    assert api.get(f"/v1/runs/{third}", headers=WAIT).json()["output"] == 42
+    wrong = api.post("/v1/runs", json={"workflow": ASKING, "signal": signal})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_argument")

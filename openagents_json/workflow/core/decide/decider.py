@@ -97,9 +97,16 @@ def decision(
     )
 
 
+def _start(turn: DecisionBuilder, command: cmd.StartRun) -> None:
+    """Begin a run, and give it the signal that comes with it."""
+    lifecycle.start(turn, command)
+    if command.signal is not None:
+        outcomes.send_signal(turn, command.signal)
+
+
 BY_THEMSELVES: Final[Mapping[type[cmd.Command], Decider]] = dict(
     (
-        entry(cmd.StartRun, lifecycle.start),
+        entry(cmd.StartRun, _start),
         entry(cmd.RecordOutcomes, outcomes.record),
         entry(cmd.Advance, lifecycle.advance_run),
         entry(cmd.ReopenRun, lifecycle.reopen_run),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from openagents_json.client import AsyncClient, Client
 from openagents_json.engine import (
+    BusinessKeyTaken,
     Engine,
     InvalidArgument,
     InvalidDefinition,
@@ -302,3 +304,22 @@ def test_who_calls_is_told_by_the_key(engine: Engine) -> None:
                 client.start(GREETING, {"name": "Ada"})
         with Client(url) as nobody, pytest.raises(Unauthenticated):
             nobody.runs()
+
+
+def test_a_client_waits_for_the_run_that_has_a_business_key(
+    client: Any, engine: Engine
+) -> None:
+    key: dict[str, Any] = {"business_key": f"order of {client!r}"}
+    first = client.start(ASKING, **key)
+    with pytest.raises(BusinessKeyTaken) as refused:
+        client.start(ASKING, **key)
+    assert refused.value.run == first.id
+    assert not client.start(ASKING, **key, on_conflict="use-existing").is_new
+    with ThreadPoolExecutor() as pool:
+        behind = pool.submit(client.start, ASKING, **key, on_conflict="after-closed")
+        engine.signal(first.id, "answer", 1)
+        second = behind.result()
+    assert second.is_new
+    assert second.id != first.id
+    sent = client.start_or_signal(ASKING, **key, signal="answer", payload=2)
+    assert (sent.id, engine.wait(second.id, timeout=60).output) == (second.id, 2)
