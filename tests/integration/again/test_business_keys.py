@@ -101,7 +101,7 @@ def test_a_run_begins_when_the_one_before_it_has_ended(engine: Engine) -> None:
         engine.signal(first, "answer", 1)
         seen = {first.id}
         for _ in behind:
-            wait_for(lambda: ids(engine, status="running") - seen)
+            wait_for(lambda: bool(ids(engine, status="running") - seen))
             [begun] = ids(engine, status="running")
             seen.add(begun)
             engine.signal(begun, "answer", 1)
