@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from executor.errors import BusinessKeyTaken, RunNotFound
 from openagents_json.client.blocking.handle import ClientRun, Runs
 from openagents_json.client.calls import starting
 from openagents_json.client.calls.documents import sent_signal
 from openagents_json.client.keys import NewKey, keys_of
+from openagents_json.engine import BusinessKeyTaken, RunNotFound
 from openagents_json.engine.answers.runs import Result
 
 if TYPE_CHECKING:
