@@ -7,7 +7,6 @@ Conflict
 +-- RunExists                another commit has started a run with this id
 +-- ScheduleExists           there is a schedule of that name already
 +-- KeyConflict              an idempotency key has begun something for another request
-+-- BusinessKeyTaken         an open run has the business key of a start
 +-- TooContended             a command lost every race for its run
 +-- AnotherHistory           the store has a run of this id that has gone another way
 +-- InPart                   a run came in only in part
@@ -168,19 +167,6 @@ class KeyConflict(Conflict):
         super().__init__(
             f"the idempotency key belongs to {what or 'the start of'} run {run} with {differs}",
             remedy="nothing was done: send the same request again, or another key",
-        )
-
-
-class BusinessKeyTaken(Conflict):
-    """An open run has the business key of a start; carries that `run`."""
-
-    code = "business_key_taken"
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        super().__init__(
-            f"run {run} has this business key, and has not ended",
-            remedy="wait for its end, or say what to do on such a conflict: use-existing, replace, after-closed",
         )
 
 

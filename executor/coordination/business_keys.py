@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Final
 
 from executor.coordination.starts import RunStarter
-from executor.errors import BusinessKeyTaken, TooContended
+from executor.errors import TooContended
 from executor.runs.beginnings import Start, note_of
 from executor.runs.committer import Handled
+from executor.runs.errors import BusinessKeyTaken
 from executor.runs.handler import TRIES, Handler
 from executor.runs.key_notes import Note
 from openagents_json.errors import RunUnreadable

@@ -14,6 +14,7 @@ ERROR_MODULES: Final = (
     "eventstore.errors",
     "executor.errors",
     "executor.remote.errors",
+    "executor.runs.errors",
     "projections.errors",
     "openagents_json.catalog.errors",
     "openagents_json.client.errors",

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from executor.coordination.starts import Started
     from executor.encryption import RunKey
     from executor.errors import (
-        BusinessKeyTaken,
         EncryptionError,
         InvalidKey,
         InvalidSchedule,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
         TooManyStarts,
     )
     from executor.runs.codec import Limits
+    from executor.runs.errors import BusinessKeyTaken
     from openagents_json.catalog.errors import UnknownWorkflow, VersionExists
     from openagents_json.catalog.registry import Registry
     from openagents_json.engine.answers.lists import RunPage, RunRow
@@ -228,7 +228,7 @@ _HOMES = {
     "ApiKey": "openagents_json.engine.api_keys",
     "Audit": "projections.ledger.findings",
     "Bounds": "openagents_json.workflow.core.bounds",
-    "BusinessKeyTaken": "executor.errors",
+    "BusinessKeyTaken": "executor.runs.errors",
     "CannotEdit": "openagents_json.workflow.errors",
     "CannotLeave": "openagents_json.engine.errors",
     "Change": "openagents_json.workflow.history.diff",

@@ -75,7 +75,8 @@ def started_under_key(core: Core, start: Start, asked: Keyed, actor: str) -> Han
 
     Raises BusinessKeyTaken, and as `RunStarter.start` does.
     """
-    from executor.errors import BusinessKeyTaken, RunNotFound
+    from executor.errors import RunNotFound
+    from executor.runs.errors import BusinessKeyTaken
     from openagents_json.engine.waiting import Waiter
 
     while True:
