@@ -27,6 +27,7 @@ COMMANDS = {
     "audit": "cli.commands.audit:audit",
     "retention": "cli.commands.runs.archive:retention",
     "keys": "cli.commands.keys:keys",
+    "locks": "cli.commands.fleet.locks:locks",
     "api-keys": "cli.commands.services.api_keys:api_keys",
     "mcp": "cli.commands.services.mcp:mcp",
     "openapi": "cli.commands.services.serve:openapi",

@@ -286,7 +286,7 @@ class LockTaken(EventStoreError, Conflict):
         self.until_ms = until_ms
         super().__init__(
             f"{holder} holds the lock {name!r} until {_utc(until_ms)}, or longer if it renews it",
-            remedy="wait for it, or ask again later",
+            remedy=f"wait for it; if its holder hangs, take it away with `openagents locks break {name}`",
         )
 
 
@@ -315,7 +315,8 @@ class LockLost(EventStoreError, Conflict):
         """Read what a script has refused a write with, see lua/fenced.lua."""
         _, token, kind, number, name = text.split(" ", 4)
         if kind == "newer":
-            return cls(name, int(token), f"another has had it since, token {number}")
+            why = f"it was taken away, or another has had it since, token {number}"
+            return cls(name, int(token), why)
         return cls(name, int(token), f"it ran out at {_utc(int(number))}")
 
 

@@ -140,7 +140,12 @@ class Services:
         from openagents_json.engine.locking.locks import Locks
 
         core = self.core
-        return Locks(core.store, lambda: worker_id(self.actor), core.clock.steady_ms)
+        return Locks(
+            core.store,
+            lambda: worker_id(self.actor),
+            core.clock.steady_ms,
+            self.actor,
+        )
 
     @property
     def files(self) -> RunFiles:

@@ -1,1 +1,1 @@
-"""Worker types side by side: each in processes of its own, as many as it needs."""
+"""Processes side by side: those of worker types, as many as each needs, and the locks that one of them holds."""

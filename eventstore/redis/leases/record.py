@@ -21,7 +21,8 @@ class LeaseRecord:
     """A lease: who may do something alone, since when and until when by the store's clock.
 
     Of all leases there ever were in a store, a later one has a higher `token`. `state` is "free" when it was given
-    back, and "broken" when it was taken away; one that ran out stays "held", see `is_stale`.
+    back, and "broken" when it was taken away, `by` somebody for a `reason`; one that ran out stays "held", see
+    `is_stale`.
     """
 
     name: str
@@ -31,6 +32,8 @@ class LeaseRecord:
     until_ms: int
     lease_ms: int
     state: LeaseState
+    by: str = ""
+    reason: str = ""
 
     def is_held(self, now_ms: int) -> bool:
         """Tell whether its holder has it at a time of the store's clock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, cast
 
@@ -51,7 +52,9 @@ class LeaseStore:
         """Look at a lease; done when it is held with that token."""
         return self._call("look", name, token)
 
-    def take_away(self, name: str, token: int) -> LeaseReply:
+    def take_away(
+        self, name: str, token: int, *, by: str = "", reason: str = ""
+    ) -> LeaseReply:
         """Take a lease from its holder, whose writes are refused from the beginning of this call on.
 
         First the writes, then the lease: who dies in between leaves a holder that cannot write, and not two that can.
@@ -71,7 +74,7 @@ class LeaseStore:
             # Where somebody has taken it since, with a higher token, the holder before cannot write either.
             if isinstance(reply, Exception) and not isinstance(reply, LockLost):
                 raise reply
-        return self._call("break", name, token)
+        return self._call("break", name, token, _taken_away(by, reason))
 
     def _slots(self) -> list[bytes]:
         """Return a key of each slot in which stores write under leases."""
@@ -81,7 +84,7 @@ class LeaseStore:
         return [*map(keys.meta, partitions), *alone]
 
     def all(self) -> list[LeaseRecord]:
-        """Return the leases that are held, and those that ran out within a day, by name."""
+        """Return the leases that are held, and those that ran out or were taken away within a day, by name."""
         [reply] = self._store.call([PlainCall((b"HGETALL", self._names[0]))])
         return sorted(_listed(pairs_of(reply)), key=lambda record: record.name)
 
@@ -104,12 +107,13 @@ def _listed(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[LeaseRecord]:
     for raw_name, raw in pairs:
         if raw_name:  # the last token stands among them, under no name
             record = _record(_text(raw_name), raw.split(b"|", 6))
-            if record.state == "held":
+            if record.state != "free":
                 yield record
 
 
 def _record(name: str, fields: Sequence[bytes]) -> LeaseRecord:
-    token, since, until, lease, state, _, holder = fields
+    token, since, until, lease, state, request, holder = fields
+    told = _told_of(request) if state == b"broken" else {}
     return LeaseRecord(
         name=name,
         token=int(token),
@@ -118,7 +122,22 @@ def _record(name: str, fields: Sequence[bytes]) -> LeaseRecord:
         until_ms=int(until),
         lease_ms=int(lease),
         state=cast(LeaseState, _text(state)),
+        by=told.get("by", ""),
+        reason=told.get("reason", ""),
     )
+
+
+def _taken_away(by: str, reason: str) -> str:
+    """Write who has taken a lease away, and why, without the character between the fields of a record."""
+    return json.dumps({"by": by, "reason": reason}).replace("|", "\\u007c")
+
+
+def _told_of(raw: bytes) -> dict[str, str]:
+    """Read who has taken a lease away; earlier versions have kept the request of its holder there."""
+    if not raw.startswith(b"{"):
+        return {}
+    told: dict[str, str] = json.loads(raw)
+    return told
 
 
 def _bytes(text: str) -> bytes:

@@ -3,11 +3,12 @@
 -- KEYS 1 leases (hash: name -> record, '' -> the last token) 2 leases:ends (zset: name -> ms at which its lease ends)
 -- A record: token|since|until|lease ms|state|request|holder ; state: held, free (given back), broken (taken away). One that
 --   is over stays for a day, so that people see who has died with it, and a reply that was lost can be given again.
+--   That of a broken one has in the place of the request who has taken it away and why, as JSON without |.
 -- ARGV 1 operation 2 name, then
 --   take  3 lease ms 4 request 5 holder   unless somebody has it; asked again by the same request, it is the same lease
 --   renew 3 token 4 lease ms              unless it has run out, even if nobody has taken it since
 --   free  3 token
---   break 3 token                         it is not its holder's any more; nothing that it has run out for
+--   break 3 token 4 who and why           it is not its holder's any more; nothing that it has run out for
 --   look  3 token
 --   token 3 token                         a new one, for nobody, while the last who took it has the token that is given:
 --                                         higher than all before, and lower than that of who takes it from then on
@@ -73,6 +74,7 @@ if op == 'renew' then
 else
   r.state = op == 'free' and 'free' or 'broken'
   r.ends = int(math.min(tonumber(r.ends), NOW))
+  if op == 'break' then r.request = ARGV[4] end
 end
 write(r)
 return reply(1, r)

@@ -21,6 +21,7 @@ from executor.worker.abilities import Fleet
 from openagents_json.engine.cataloging.carried_over import not_carried_over
 from openagents_json.engine.cataloging.damaged_names import damaged_entries
 from openagents_json.engine.diagnosis.deadlocks import stuck_runs
+from openagents_json.engine.diagnosis.lapsed_locks import lapsed_locks
 from openagents_json.engine.diagnosis.losses import recorded_losses
 from openagents_json.engine.diagnosis.tampering import changed_beside
 from openagents_json.engine.facade import Engine
@@ -96,6 +97,7 @@ def diagnose(engine: Engine, settings: Settings, *, deep: bool = False) -> Diagn
         *check(core.connection, core.store.keys, settings.durability, now_ms=now),
         *_other_versions(workers, here),
         *recorded_losses(core.store),
+        *lapsed_locks(core.store),
         *_other_zones(workers),
         *_without_keys(workers),
         *_still(engine),

@@ -87,6 +87,9 @@ class Lease:
             return
         if record is None or record.token != self.token:
             why = "another has had it since"
+        elif record.state == "broken":
+            why = f"{record.by or 'somebody'} has taken it away"
+            why += f" ({record.reason})" if record.reason else ""
         elif record.state == "held":
             why = "it ran out, and was not renewed in time"
         else:
@@ -141,11 +144,13 @@ class Locks:
         store: RedisClient,
         holder: Callable[[], str],
         steady_ms: Callable[[], float],
+        actor: str = "",
     ) -> None:
         self._store = store
         self._leases = LeaseStore(store)
         self._holder = holder
         self._steady_ms = steady_ms
+        self._actor = actor
 
     @contextmanager
     def hold(
@@ -210,18 +215,35 @@ class Locks:
             threading.Event().wait(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    def all(self) -> list[LeaseRecord]:
-        """Return the leases that are held, and those that ran out within a day without being given back, by name."""
-        return self._leases.all()
+    def all(self, *, broken: bool = False) -> list[LeaseRecord]:
+        """Return the leases that are held, and those that ran out within a day without being given back, by name.
 
-    def take_away(self, name: str) -> LeaseRecord | None:
-        """Take a lease from its holder, which cannot write under it from then on; None where there is none to take.
+        With `broken`, those too that were taken away within a day, by whom and why.
+        """
+        records = self._leases.all()
+        return [x for x in records if broken or x.state == "held"]
+
+    def find(self, name: str) -> LeaseRecord | None:
+        """Return a lease that is held, or ran out within a day without being given back; None where there is none.
 
         Raises InvalidRequest.
         """
         check_name(name)
         record = self._leases.look(name).record
-        if record is None or record.state != "held":
+        return record if record is not None and record.state == "held" else None
+
+    def take_away(
+        self, name: str, *, token: int | None = None, reason: str = ""
+    ) -> LeaseRecord | None:
+        """Take a lease from its holder, which cannot write under it from then on; None where there is none to take.
+
+        With a `token`, from the holder that has this one, and from none that has taken the lease since. Who took it
+        away and why is told to its holder, and stays in the list for a day. Raises InvalidRequest.
+        """
+        record = self.find(name)
+        if record is None or token not in (None, record.token):
             return None
-        reply = self._leases.take_away(name, record.token)
+        reply = self._leases.take_away(
+            name, record.token, by=self._actor, reason=reason
+        )
         return record if reply.done else None

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from eventstore.redis.leases.store import LeaseStore
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
 from tests.acceptance.processes import openagents
@@ -129,6 +130,9 @@ class World:
             engine.retry(self.failed, reason=EVIL, inputs={"text": EVIL})
             engine.wait(self.failed, timeout=60)
             wait_for(lambda: bool(engine.emitted(self.shown)))
+            leases = LeaseStore(engine.core.store)
+            for name in ("taken", "kept"):
+                leases.take(name, EVIL, name, 86_400_000)
         assert openagents(
             "audit", "keygen", "--output", "k", folder=folder
         ).returncode in (0, 2)
@@ -186,6 +190,8 @@ class World:
             "keys generate": [[]],
             "keys rotate": [[]],
             "keys show": [[done]],
+            "locks break": [["taken", "--yes", "--reason", EVIL], ["kept"], [EVIL]],
+            "locks list": [[], ["--wide"]],
             "projections list": [[]],
             "projections rebuild": [["runs"]],
             "projections show": [

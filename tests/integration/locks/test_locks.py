@@ -114,12 +114,16 @@ def test_what_was_taken_away_is_not_written_under(engine: Engine) -> None:
     def hung() -> None:
         with engine.locks.hold("a", lease_seconds=60) as lease:
             leases.append(lease)
-            taken = engine.locks.take_away("a")
+            assert engine.locks.take_away("a", token=lease.token - 1) is None
+            taken = engine.locks.take_away("a", reason="it | hangs")
             assert taken is not None
             assert taken.token == lease.token
 
-    with pytest.raises(LockLost, match="it is broken"):
+    with pytest.raises(LockLost, match=r"me has taken it away \(it \| hangs\)"):
         hung()
+    [record] = engine.locks.all(broken=True)
+    assert (record.state, record.by, record.reason) == ("broken", "me", "it | hangs")
+    assert engine.locks.all() == []
     with pytest.raises(LockLost, match="another has had it since"):
         leases[0].events.append("count", [Event("Counted", 2)])
     with engine.locks.hold("a"):  # at once
