@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def locks() -> None:
-    """Show who does something alone, and take that from a holder that hangs."""
+    """Show who does something alone, and take it away."""
 
 
 @locks.command("list")
