@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from eventstore.passwords import has_password, masked, traceback_of
     from eventstore.private_files import is_there, replacing
     from eventstore.redis.driver.fitness.rewriting import LogState
+    from eventstore.redis.leases.record import LeaseRecord
     from executor.coordination.overlaps import OVERLAPS
     from executor.coordination.schedule_progress import Progress
     from executor.coordination.schedule_times import Firing, Schedule, iso
@@ -161,6 +162,7 @@ __all__ = [
     "iso",
     "KeyConflict",
     "KeyUnusable",
+    "LeaseRecord",
     "LimitReached",
     "Limits",
     "load_components",
@@ -271,6 +273,7 @@ _HOMES = {
     "iso": "executor.coordination.schedule_times",
     "KeyConflict": "executor.errors",
     "KeyUnusable": "projections.errors",
+    "LeaseRecord": "eventstore.redis.leases.record",
     "LimitReached": "openagents_json.errors",
     "Limits": "executor.runs.codec",
     "load_components": "openagents_json.engine.components",

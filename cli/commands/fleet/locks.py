@@ -20,7 +20,7 @@ from cli.times import lasting
 from openagents_json.engine import plain
 
 if TYPE_CHECKING:
-    from eventstore.redis.leases.record import LeaseRecord
+    from openagents_json.engine import LeaseRecord
 
 
 @click.group()
