@@ -31,7 +31,9 @@ def locks() -> None:
 @locks.command("list")
 @listing_options
 def list_locks(target: Target) -> None:
-    """List locks that are held, and those that ran out or were taken away within a day.
+    """List locks, with who holds each.
+
+    Those too that ran out or were taken away within a day.
 
     \b
     Example: openagents locks list
@@ -83,9 +85,10 @@ def _taken_away(record: LeaseRecord) -> Iterator[str]:
 @yes_option
 @changing_options
 def break_lock(target: Target, name: str, reason: str, yes: bool) -> int:
-    """Take a lock from its holder, whose writes under it are refused from then on. It asks first.
+    """Take a lock from its holder. It asks first.
 
-    Only from the one that it shows: who has taken the lock meanwhile keeps it. Exit code: 1 when nobody holds it.
+    What the holder writes under the lock is refused from then on. It is taken from the one that is shown only: who has
+    it meanwhile keeps it. Exit code: 1 when nobody holds it.
 
     \b
     Example: openagents locks break nightly-report --reason "the machine hangs"
