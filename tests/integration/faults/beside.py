@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from openagents_json import tool
@@ -66,3 +67,9 @@ def beside_store(members: Members, victim: Member) -> str:
         for p in (f"s{n}" for n in range(1000))
         if members.owner(f"{p}:store") is not victim
     )
+
+
+def noted_on(members: Members, key: str, engine: Engine) -> Member:
+    """Return the node that has the note of an idempotency key; while it is away, a start waits ten seconds for it."""
+    digest = sha256(key.encode()).hexdigest()
+    return members.owner(engine.core.store.keys.asked(digest).decode())

@@ -32,7 +32,8 @@ def opened(
     url: str,
     components: tuple[Any, ...] = (nothing,),
     workers: int = 0,
-    lease_ms: int = 1000,
+    lease_ms: int = 30_000,
+    replica_timeout_ms: int = 100,
 ) -> Engine:
     return Engine.connect(
         url,
@@ -41,7 +42,7 @@ def opened(
         workers=workers,
         partitions=1,
         durability="replicated",
-        replica_timeout_ms=100,
+        replica_timeout_ms=replica_timeout_ms,
         lease_ms=lease_ms,
     )
 
@@ -116,7 +117,7 @@ def appending(
     node: Node, quorum: Quorum | None = None
 ) -> Iterator[Callable[[int], Any]]:
     """Return what appends without an id, so that it is sent once and no more."""
-    connection = connect(node.url, quorum=quorum or quorum_of("replicated", 0, 200))
+    connection = connect(node.url, quorum=quorum or quorum_of("replicated", 0, 4000))
     try:
         require(connection, "s", 1, "replicated", now_ms=lambda: 0)
         store = RedisStreamStore(connection, Keyspace("s", 1))

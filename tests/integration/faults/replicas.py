@@ -190,7 +190,7 @@ class Node:
         config = self.directory / "sentinel.conf"
         config.write_text(
             f"port {self.port}\ndir {self.directory}\nsentinel monitor main 127.0.0.1 {primary} 1\n"
-            "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n"
+            "sentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 10000\n"
         )
         log = str(self.directory / "log")
         return [self._binary, str(config), "--sentinel", "--logfile", log]

@@ -138,10 +138,9 @@ def test_who_waits_is_not_told_of_an_end_that_may_be_lost(
 
     with opened(way.url) as client:
         run = client.start(ONCE)
-        worker = Engine.connect(
-            way.url, broker=None, components=[once], workers=1, lease_ms=1000
-        )
-        servers.line.hold()  # the worker does not ask replicas, so it ends the run where nobody else has it
+        servers.line.hold()
+        # This worker does not ask replicas, so it ends the run where nobody else has it.
+        worker = Engine.connect(way.url, broker=None, components=[once], workers=1)
         wait_for(lambda: has(servers.primary, run, "RunCompleted"))
         with pytest.raises(NotReplicated, match=r"0 of 1 replica.*ask again"):
             client.wait(run, timeout=0.2)
@@ -218,7 +217,8 @@ def test_a_step_is_one_round_trip_with_replicas_too(
         return 1
 
     steps = [{"id": f"s{number}", "component": "once"} for number in range(100)]
-    with opened(way.url, (once,), workers=1) as engine:
+    # A replica that is late is not asked again: that would be another round trip.
+    with opened(way.url, (once,), workers=1, replica_timeout_ms=4000) as engine:
         assert engine.run({"id": "w", "steps": steps[:2]}, timeout=60).ok
         engine.plan({"id": "w", "steps": steps})
         turns, waits = way.turns, calls_of(servers.primary, "wait")
@@ -226,16 +226,15 @@ def test_a_step_is_one_round_trip_with_replicas_too(
         wait_for(
             lambda: engine.core.sessions.get(run) is None
         )  # looks at memory only: closed runs are forgotten
-        assert (
-            100 <= way.turns - turns < 1.8 * 100
-        )  # the rest is the start and the background's
+        # The rest is the start and the background's, a dozen a second.
+        assert 100 <= way.turns - turns < 2 * 100
         assert calls_of(servers.primary, "wait") - waits >= 100
 
 
 def test_an_append_is_done_once_by_a_server_that_forgot_its_scripts(
     servers: Replicated,
 ) -> None:
-    with appending(servers.primary, quorum_of("replicated", 0, 2000)) as append:
+    with appending(servers.primary) as append:
         for number in range(2):
             append(number)
             servers.primary.ask("SCRIPT", "FLUSH")
@@ -246,7 +245,7 @@ def test_an_append_is_done_once_by_a_server_that_forgot_its_scripts(
 def test_all_replicas_that_are_connected_have_to_confirm(servers: Replicated) -> None:
     """A server that loses one of two may have lost it to a failover, so it is not content with the other."""
     servers.last.follow(servers.primary.port)
-    quorum = quorum_of("replicated", 0, 1000)
+    quorum = quorum_of("replicated", 0, 2000)
     assert quorum
     with appending(servers.primary, quorum) as append:
         wait_for(
