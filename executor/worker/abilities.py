@@ -55,6 +55,7 @@ class Abilities:
         self._store = store
         self._components = components
         self._introduced: set[tuple[int, str]] = set()
+        self._introduction: tuple[str, dict[str, Ability]] = ("", {})
 
     @property
     def having(self) -> str:
@@ -98,6 +99,15 @@ class Abilities:
         self._introduced.add((partition, self.having))
 
     def _plain_names(self) -> dict[str, Ability]:
+        """Return what is told, put together once for each hash: a drain tells it whenever it goes to sleep."""
+        having, told = self._introduction
+        if having != self.having:
+            having, told = self.having, self._able()
+            # One write: another thread sees the hash with what belongs to it.
+            self._introduction = (having, told)
+        return told
+
+    def _able(self) -> dict[str, Ability]:
         names = {name.partition("@")[0] for name in self._components.runnable()}
         if len(names) > INTRODUCED:
             return {}

@@ -23,12 +23,17 @@ def _script() -> Script:
     return Script("bell", load_text("bell.lua"))
 
 
-def _keys(keyspace: Keyspace, queue: str) -> list[bytes]:
-    tag = f"{keyspace.prefix}:{{q:{queue}}}:"
-    return [
+@functools.lru_cache(maxsize=256)
+def _names(prefix: str, queue: str) -> tuple[bytes, ...]:
+    tag = f"{prefix}:{{q:{queue}}}:"
+    return tuple(
         (tag + name).encode()
         for name in ("bell", "awake", "rung", "unanswered", "aside", "latest")
-    ]
+    )
+
+
+def _keys(keyspace: Keyspace, queue: str) -> tuple[bytes, ...]:
+    return _names(keyspace.prefix, queue)
 
 
 def bell_of(keyspace: Keyspace, queue: str) -> bytes:
@@ -56,7 +61,7 @@ class WakeUps:
         self._keyspace = keyspace
         self._seen: dict[tuple[str, int], bytes] = {}
 
-    def _keys(self, queue: str) -> list[bytes]:
+    def _keys(self, queue: str) -> tuple[bytes, ...]:
         return _keys(self._keyspace, queue)
 
     def ring(self, queue: str, partitions: Sequence[int]) -> bool:

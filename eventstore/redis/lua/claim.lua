@@ -160,7 +160,9 @@ end
 for _, set in ipairs(sets) do left = left + redis.call('ZCARD', set) end
 
 -- 2. Writes.
-if #abilities > 0 then
+-- Once is enough: a drain that does not know in which partition it will be tells it whenever it sleeps. What is missing
+-- of it for whatever reason is asked for by a claim that needs it.
+if 2 * redis.call('HLEN', KEYS[6]) < #abilities then
   in_parts('HSET', KEYS[6], abilities)
   redis.call('EXPIRE', KEYS[6], ARGV[7])
 end
