@@ -40,6 +40,19 @@ class WakeUp(NamedTuple):
     partitions: Sequence[int]
 
 
+class HintRequest(NamedTuple):
+    """What a drain asks that has nothing left to do: up to `at_most` partitions of its queue that have work.
+
+    It counts as awake for `awake_ms` from then on, for `asleep_ms` where there is no work.
+    """
+
+    queue: str
+    drain: str
+    at_most: int
+    awake_ms: int
+    asleep_ms: int
+
+
 class PipelineReplies(NamedTuple):
     """The answers to commits, and for each wake-up whether somebody has to be woken from outside."""
 
@@ -48,10 +61,14 @@ class PipelineReplies(NamedTuple):
 
 
 class Offered(NamedTuple):
-    """The answers to commits, errors among them, and for each wake-up whether somebody has to be woken from outside."""
+    """The answers to commits, errors among them, and for each wake-up whether somebody has to be woken from outside.
+
+    `hints` are the partitions that a request was answered with; None where nobody has answered it.
+    """
 
     commits: Sequence[Committed | EventStoreError]
     unheard: Sequence[bool]
+    hints: Sequence[bytes] | None = None
 
 
 class RunStore(Protocol):
@@ -99,8 +116,11 @@ class RunStore(Protocol):
         *,
         definitions: Definitions = NOTHING,
         wakeups: Sequence[WakeUp] = (),
+        request: HintRequest | None = None,
     ) -> Offered:
         """Carry out commits as `exchange` does, each with an answer or an error of its own: none hinders another.
+
+        Behind them, and behind the hints that they leave, a drain may ask for hints itself.
 
         Raises StoreUnavailable when nobody knows what was carried out; the same commits can be sent again.
         """

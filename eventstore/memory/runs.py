@@ -27,7 +27,14 @@ from eventstore.run_model import (
     Heard,
     Lease,
 )
-from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
+from eventstore.runs import (
+    NOTHING,
+    Definitions,
+    HintRequest,
+    Offered,
+    PipelineReplies,
+    WakeUp,
+)
 from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey
 
@@ -81,8 +88,9 @@ class MemoryRunStore(MemoryRunReads):
         *,
         definitions: Definitions = NOTHING,
         wakeups: Sequence[WakeUp] = (),
+        request: HintRequest | None = None,  # noqa: ARG002
     ) -> Offered:
-        """Carry out commits as `exchange` does."""
+        """Carry out commits as `exchange` does; there are no hints here."""
         return Offered(
             *self.exchange(commits, definitions=definitions, wakeups=wakeups)
         )

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from eventstore.errors import EventStoreError
 from eventstore.run_model import Ability, CommitClaim, Lease
+from eventstore.runs import HintRequest
 from executor.attempts.group_commit import Batch
 from executor.attempts.jobs import Finished, Job
 from executor.attempts.log_fields import named
@@ -33,24 +34,27 @@ log = logging.getLogger(__name__)
 class NextClaim(Struct, frozen=True, gc=False):
     """What a drain would take along: up to `at_most` new steps of `queue` for each commit.
 
-    It `keeps` what is left of them where it does, and nobody else is told.
+    It `keeps` what is left of them where it does, and nobody else is told. When no steps follow, it asks for `hints`.
     """
 
     queue: str = ""
     at_most: int = 0
     keeps: bool = False
+    hints: HintRequest | None = None
 
 
 class RecordedOutcomes(Struct, gc=False):
     """What came back: jobs to go on with, outcomes that came too late, and those that nothing could be done with.
 
-    `left` are partitions with more to do of which nobody was told, as the drain keeps them.
+    `left` are partitions with more to do of which nobody was told, as the drain keeps them. `hints` are partitions with
+    work for it, None when that was not asked or not answered.
     """
 
     jobs: list[Job] = []
     refused: list[Finished] = []
     given_up: list[Finished] = []
     left: list[int] = []
+    hints: list[int] | None = None
 
     def add(self, more: RecordedOutcomes) -> None:
         """Add what came back from another try."""
@@ -58,6 +62,12 @@ class RecordedOutcomes(Struct, gc=False):
         self.refused += more.refused
         self.given_up += more.given_up
         self.left += more.left
+        if more.hints is not None:
+            self.hinted(more.hints)
+
+    def hinted(self, partitions: Sequence[int]) -> None:
+        """Add the answer to what was asked for hints."""
+        self.hints = [*(self.hints or ()), *partitions]
 
 
 class RunCommit(Struct, frozen=True, gc=False):

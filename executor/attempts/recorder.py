@@ -195,14 +195,19 @@ class Recorder:
                 out.left.append(partition)
                 left = {**left, next_claim.queue: 0}
             opens.append((partition, left))
-        wakeups = handler.ringer.wakeups(opens)
+        ringer = handler.ringer
+        wakeups = ringer.wakeups(opens)
+        # Who will claim what these commits lead to does not go to sleep behind them.
+        request = None if any(part.built.opens for part in parts) else next_claim.hints
         try:
             offered = handler.store.offer(
-                [p.built.commit for p in parts], wakeups=wakeups
+                [p.built.commit for p in parts], wakeups=wakeups, request=request
             )
         except EventStoreError as error:
             return [error] * len(parts)
-        handler.ringer.answer(wakeups, offered.unheard)
+        ringer.answer(wakeups, offered.unheard)
+        if offered.hints is not None:
+            out.hinted(ringer.bell.taken(next_claim.queue, offered.hints))
         return offered.commits
 
     def _keeps(self, built: BuiltCommit, next_claim: NextClaim) -> bool:

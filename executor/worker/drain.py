@@ -202,14 +202,9 @@ class Drain:
 
     def _begin(self, session: Session, first: Finished) -> Batch | None:
         """Begin a batch; None when the outcome goes to the log by itself, which also says what is wrong with it."""
+        handler, now_ms = self._runtime.handler, self._clock.steady_ms()
         try:
-            return Batch.begin(
-                session,
-                first.job,
-                first.outcome,
-                self._runtime.handler,
-                self._clock.steady_ms(),
-            )
+            return Batch.begin(session, first.job, first.outcome, handler, now_ms)
         except Exception as error:
             log.warning("run %s: an outcome begins no batch: %s", session.run, error)
             return None
@@ -247,7 +242,8 @@ class Drain:
             return NextClaim(self._settings.queue, 0)
         runs = {x.job.lease.run for x in done}
         each = max(1, room // max(1, len(runs)))
-        return NextClaim(self._settings.queue, each, self._keeps(runs))
+        hints = None if self._jobs else self._hints.request()
+        return NextClaim(self._settings.queue, each, self._keeps(runs), hints)
 
     def _keeps(self, runs: Collection[str]) -> bool:
         """Tell whether this drain keeps what is left of a run, and does not tell others of it."""
@@ -258,6 +254,8 @@ class Drain:
 
     def _take_in(self, flushed: RecordedOutcomes, done: Sequence[Finished]) -> None:
         self._hints.keep(flushed.left)
+        if flushed.hints is not None:
+            self._hints.answered(flushed.hints, goes_on=bool(flushed.jobs))
         self._accept(flushed.jobs)
         self._let_go_of(done)
         self._runtime.ignored(flushed.refused)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from eventstore.runs import HintRequest
 from executor.wakeup import Waker
 
 AWAKE_MS: Final = 400
@@ -36,6 +37,7 @@ class Hints:
         self._drain = drain
         self._linger_ms = linger_ms
         self._sleeps = False
+        self._has_asked = False
         self.partitions: list[int] = []
         self.kept: list[int] = []
 
@@ -48,16 +50,34 @@ class Hints:
     def take(self) -> None:
         """Take hints where there are none; if there are none to take, the drain counts as asleep and hears the bell."""
         self._sleeps = False
+        has_asked, self._has_asked = self._has_asked, False
         kept = self.kept
         self.kept = []
         self.partitions = list(dict.fromkeys([*self.partitions, *kept]))
         if self.partitions:
             return
-        asleep_ms = self._linger_ms + SLEEP_SLACK_MS
-        self.partitions = self._bell.take(
-            self._queue, self._drain, AWAKE_MS, TAKEN_AT_MOST, asleep_ms
-        )
+        if not has_asked:
+            self.partitions = self._bell.take(
+                self._queue, self._drain, AWAKE_MS, TAKEN_AT_MOST, self._asleep_ms
+            )
         self._sleeps = not self.partitions
+
+    @property
+    def _asleep_ms(self) -> int:
+        return self._linger_ms + SLEEP_SLACK_MS
+
+    def request(self) -> HintRequest | None:
+        """Return what `take` would ask now, to be sent with the last commits; None where there are hints already."""
+        if self.partitions or self.kept:
+            return None
+        return HintRequest(
+            self._queue, self._drain, TAKEN_AT_MOST, AWAKE_MS, self._asleep_ms
+        )
+
+    def answered(self, partitions: Sequence[int], *, goes_on: bool) -> None:
+        """Take in what that was answered with; a drain that `goes_on` with other work asks again before it sleeps."""
+        self.partitions += partitions
+        self._has_asked = not goes_on
 
     def take_one(self) -> list[int]:
         """Return one partition, if there is one with a hint."""

@@ -14,7 +14,7 @@ from eventstore.redis.commits.groups import (
     CommitPipeline,
     commit_groups,
 )
-from eventstore.redis.coordination.wakeups import ring_call
+from eventstore.redis.coordination.wakeups import ring_call, take_call
 from eventstore.redis.driver.connection import Connection
 from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.redis.driver.scripts import (
@@ -28,7 +28,14 @@ from eventstore.redis.driver.scripts import (
 )
 from eventstore.redis.run_reads import RedisRunReads
 from eventstore.run_model import Code, Commit, Committed, Lease
-from eventstore.runs import NOTHING, Definitions, Offered, PipelineReplies, WakeUp
+from eventstore.runs import (
+    NOTHING,
+    Definitions,
+    HintRequest,
+    Offered,
+    PipelineReplies,
+    WakeUp,
+)
 
 ANSWERS: Final = 4
 """Where the reply of a commit's script has the answers to its commits."""
@@ -88,13 +95,18 @@ class RedisRunCommits(RedisRunReads):
         *,
         definitions: Definitions = NOTHING,
         wakeups: Sequence[WakeUp] = (),
+        request: HintRequest | None = None,
     ) -> Offered:
         """Carry out commits in one pipeline, each with an answer or an error of its own: none hinders another.
 
         Raises StoreUnavailable when nobody knows what was carried out; the same commits can be sent again.
         """
         pipeline = self._pipeline(commits, definitions)
-        replies = self.answers([*pipeline.calls, *self.ring_calls(wakeups)])
+        bell_calls = self.ring_calls(wakeups)
+        if request is not None:
+            bell_calls.append(take_call(self.keys, request))
+        replies = self.answers([*pipeline.calls, *bell_calls])
+        taken = None if request is None else replies.pop()
         answers: dict[int, Committed | EventStoreError] = {}
         for group, end in pipeline.groups:
             reply = replies[end]
@@ -105,7 +117,10 @@ class RedisRunCommits(RedisRunReads):
             )
         self._store_again(pipeline, replies)
         ordered = [answers[index] for index in range(len(commits))]
-        return Offered(ordered, asked_for(replies[len(pipeline.calls) :]))
+        unheard = asked_for(replies[len(pipeline.calls) :])
+        # Without an answer, the drain asks again by itself.
+        hints = None if isinstance(taken, Exception) else taken
+        return Offered(ordered, unheard, hints)
 
     def _pipeline(
         self, commits: Sequence[Commit], definitions: Definitions

@@ -16,6 +16,7 @@ from eventstore.redis.driver.scripts import (
     Scripts,
     load_text,
 )
+from eventstore.runs import HintRequest
 
 
 @functools.cache
@@ -52,6 +53,13 @@ def ring_call(keyspace: Keyspace, queue: str, partitions: Sequence[int]) -> Scri
     return ScriptCall(_script(), _keys(keyspace, queue), ["ring", *partitions])
 
 
+def take_call(keyspace: Keyspace, request: HintRequest) -> ScriptCall:
+    """Build the call by which a drain takes partitions to look at, and stays registered."""
+    queue, drain, at_most, awake_ms, asleep_ms = request
+    args = ["take", drain, awake_ms, at_most, asleep_ms]
+    return ScriptCall(_script(), _keys(keyspace, queue), args)
+
+
 class WakeUps:
     """The hints of one store; every call is one short round trip; who sleeps for them uses `RunStore.listen`."""
 
@@ -70,7 +78,9 @@ class WakeUps:
 
     def woke(self, queue: str, drain: str, ttl_ms: int, at_most: int) -> list[int]:
         """Register a drain that a doorbell started and take partitions to look at."""
-        return self._taken(queue, ["woke", drain, ttl_ms, at_most])
+        args = ["woke", drain, ttl_ms, at_most]
+        call = ScriptCall(self._script, self._keys(queue), args)
+        return self.taken(queue, self._run(call))
 
     def take(
         self,
@@ -82,12 +92,13 @@ class WakeUps:
     ) -> list[int]:
         """Stay registered for `ttl_ms` and take partitions to look at; for `asleep_ms` when there are none."""
         asleep = ttl_ms if asleep_ms is None else asleep_ms
-        return self._taken(queue, ["take", drain, ttl_ms, at_most, asleep])
+        request = HintRequest(queue, drain, at_most, ttl_ms, asleep)
+        return self.taken(queue, self._run(take_call(self._keyspace, request)))
 
-    def _taken(self, queue: str, args: list[Any]) -> list[int]:
-        """Return the partitions taken, and those where something was set aside since this process last looked there."""
+    def taken(self, queue: str, reply: Sequence[bytes]) -> list[int]:
+        """Read the partitions taken, and those where something was set aside since this process last looked there."""
         partitions: dict[int, None] = {}
-        for item in self._run(ScriptCall(self._script, self._keys(queue), args)):
+        for item in reply:
             number, _, since = item.partition(b"@")
             partition = int(number)
             if since and self._seen.get((queue, partition)) == since:

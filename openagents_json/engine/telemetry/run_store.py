@@ -22,6 +22,7 @@ from eventstore.run_model import (
 from eventstore.runs import (
     NOTHING,
     Definitions,
+    HintRequest,
     Offered,
     PipelineReplies,
     RunStore,
@@ -143,10 +144,13 @@ class MeasuredRunStore:
         *,
         definitions: Definitions = NOTHING,
         wakeups: Sequence[WakeUp] = (),
+        request: HintRequest | None = None,
     ) -> Offered:
         """Carry out commits, each with an answer or an error of its own, and count them."""
         with self._unanswered(commits):
-            offered = self._offer(commits, definitions=definitions, wakeups=wakeups)
+            offered = self._offer(
+                commits, definitions=definitions, wakeups=wakeups, request=request
+            )
         for commit, reply in zip(commits, offered.commits, strict=True):
             if isinstance(reply, EventStoreError):
                 self._meter.add(ERRORS, 1, operation="offer", error=reply.code)

@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from eventstore.keys import Keyspace
-from eventstore.redis.coordination.wakeups import WakeUps
+from eventstore.redis.coordination.wakeups import WakeUps, bell_of
 from eventstore.redis.runs import RedisRunStore
-from eventstore.run_model import ANY_PARTITION, ClaimRequest, Commit, Heard
-from eventstore.runs import WakeUp
+from eventstore.run_model import ANY_PARTITION, ClaimRequest, Code, Commit, Heard
+from eventstore.runs import HintRequest, WakeUp
 from eventstore.testing.commits import ready, started
 from tests.conftest import Server, wait_for
 
@@ -111,6 +111,31 @@ def test_who_says_in_his_sleep_that_he_is_busy_is_woken_without_work(
     WakeUps(store.connection, store.keys).busy("q", "w")
     store.exchange([run_in(1)], wakeups=[WakeUp("q", [1])])
     assert heard.result(20) == Heard(1)
+
+
+def test_who_has_nothing_left_to_do_asks_for_work_with_his_last_commit(
+    store: RedisRunStore,
+) -> None:
+    bell = WakeUps(store.connection, store.keys)
+    request = HintRequest("q", "w", 9, 60_000, 60_000)
+    rings = [WakeUp("q", [1])]
+    offered = store.offer([run_in(1)], wakeups=rings, request=request)
+    assert [commit.code for commit in offered.commits] == [Code.DONE]
+    assert bell.taken("q", offered.hints or ()) == [1]
+    offered = store.offer([run_in(0)], request=request)
+    assert offered.hints == []
+    assert not bell.ring("q", [0])  # he will hear it
+
+
+def test_a_request_for_work_that_fails_is_no_affair_of_the_commit(
+    store: RedisRunStore,
+) -> None:
+    store.connection.command(b"SET", bell_of(store.keys, "q"), "damaged")
+    request = HintRequest("q", "w", 9, 60_000, 60_000)
+    offered = store.offer([run_in(1)], request=request)
+    assert [commit.code for commit in offered.commits] == [Code.DONE]
+    assert offered.hints is None
+    store.connection.command(b"DEL", bell_of(store.keys, "q"))
 
 
 def test_who_has_slept_his_time_out_hears_nothing(store: RedisRunStore) -> None:

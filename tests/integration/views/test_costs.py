@@ -112,6 +112,31 @@ def test_a_drain_that_sleeps_wakes_up_with_its_work(
     assert telemetry.summary(calls, operation="claim").count - before < 4
 
 
+def test_a_run_of_one_step_is_four_round_trips_from_its_start_until_all_sleep_again(
+    engine: Engine, private_server: Server
+) -> None:
+    admin = private_server.connect()
+
+    def looks_until_all_sleep() -> int:
+        """Return how often this looked; 0 when the drain has ended meanwhile."""
+        for looks in range(1, 1000):
+            if stat(admin, "clients", "blocked_clients") == 2:
+                return looks
+        return 0
+
+    counted = []
+    for _ in range(12):
+        assert engine.run(sequence(1), timeout=20).ok
+        if looks_until_all_sleep():
+            before = stat(admin, "stats", "total_reads_processed")
+            assert engine.run(sequence(1), timeout=20).ok
+            if looks := looks_until_all_sleep():
+                after = stat(admin, "stats", "total_reads_processed")
+                counted.append(after - before - looks - 1)
+    # The start, the wait for the end, the outcome, the next sleep; what the background does comes on top of most.
+    assert min(counted) == 4
+
+
 def fan(width: int) -> dict[str, Any]:
     parallel = [{"id": f"p{i}", "component": "quick"} for i in range(width)]
     names = [step["id"] for step in parallel]
