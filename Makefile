@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup product compiled demo test test-fast fuzz check bench clean
+.PHONY: help setup product compiled demo test test-fast fuzz fuzz-api check bench clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
 	@echo "make test   set up, then run all tests, side by side"
 	@echo "make test-fast  set up, then run what needs no worker processes: unit, property, contract, architecture, golden, fuzz"
 	@echo "make fuzz   set up, then try inputs that nobody would write, for SECONDS=60 in all; REPLAY=file tries one again"
+	@echo "make fuzz-api  set up, then send the HTTP services requests made of their OpenAPI documents, EXAMPLES=50 for each operation"
 	@echo "make check  set up, then lint, types, import contracts"
 	@echo "make bench  set up, then the benchmarks, beside Celery canvas"
 
@@ -51,6 +52,11 @@ SECONDS ?= 60
 fuzz: setup
 	@$(RUN)/python -m tests.fuzz --seconds $(SECONDS) \
 	  $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY))
+
+EXAMPLES ?= 50
+
+fuzz-api: setup
+	@$(RUN)/python -m tests.integration.services --examples $(EXAMPLES) $(if $(SEED),--seed $(SEED))
 
 check: setup
 	@scripts/check

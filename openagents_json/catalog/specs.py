@@ -59,13 +59,14 @@ def registrable(spec: Mapping[str, Any]) -> Spec:
 
     Raises InvalidDeclaration when it could not be a component's.
     """
+    if not spec.get("name"):
+        raise InvalidDeclaration("the spec of a component needs a name")
     try:
         kept = {name: value for name, value in spec.items() if _says(name, value)}
         whole: Spec = dict(codec.normalise({"version": "0.1.0", **kept}))
         check_spec(from_json(whole))
     except (NotJson, TypeError, KeyError, AttributeError) as error:
-        name = spec.get("name", "?")
-        raise InvalidDeclaration(f"component {name}: {error}") from error
+        raise InvalidDeclaration(f"component {spec['name']}: {error}") from error
     return whole
 
 

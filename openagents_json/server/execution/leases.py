@@ -23,6 +23,7 @@ from openagents_json.server.http.idempotency import (
 )
 from openagents_json.server.http.preferences import WaitSeconds
 from openagents_json.server.http.replies import Reply
+from openagents_json.server.http.values import Body, Whole
 
 router = APIRouter(route_class=StrictRoute, tags=["leases"])
 
@@ -32,14 +33,15 @@ MOST_AT_A_TIME: Final = 100
 WorkerType = Annotated[
     str, Path(alias="type", pattern=r"^[a-zA-Z0-9_-]{1,100}$", examples=["tool"])
 ]
+_ComponentName = Annotated[str, Field(min_length=1)]
 Lease = Annotated[str, Path(description="The token of a lease, as the claim gave it.")]
 
 
 def _example(body: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [body]})
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
-class ClaimRequest(BaseModel):
+class ClaimRequest(Body):
     """What a worker can run, and how much of it it would take.
 
     A component is `name@version`, a name that the catalog knows, or a spec, which is registered with it.
@@ -49,10 +51,10 @@ class ClaimRequest(BaseModel):
         {"components": ["greet@1.0.0"], "limit": 1, "lease_seconds": 30.0}
     )
 
-    components: list[str | dict[str, Any]] = Field(
+    components: list[_ComponentName | dict[str, Any]] = Field(
         min_length=1, max_length=MOST_COMPONENTS
     )
-    limit: int = Field(default=1, ge=1, le=MOST_AT_A_TIME)
+    limit: Whole = Field(default=1, ge=1, le=MOST_AT_A_TIME)
     lease_seconds: float = Field(default=30.0, ge=0.3, le=3600.0)
     worker: str = Field(default="", pattern=r"^[a-zA-Z0-9_.-]{0,100}$")
 
@@ -63,18 +65,16 @@ class ClaimAnswer(BaseModel):
     steps: list[LeasedStep]
 
 
-class UsageReport(BaseModel):
+class UsageReport(Body):
     """What an attempt has used of a model."""
 
-    model_config = ConfigDict(extra="forbid")
-
     model: str = Field(min_length=1, max_length=1_000)
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: Whole = 0
+    output_tokens: Whole = 0
     cost: float | str = 0
 
 
-class _Outcome(BaseModel):
+class _Outcome(Body):
     usage: list[UsageReport] = Field(default=[], max_length=100)
 
     def used(self) -> list[Usage]:
@@ -90,15 +90,13 @@ class CompleteRequest(_Outcome):
     output: Any = None
 
 
-class FailureReport(BaseModel):
+class FailureReport(Body):
     """Why a step failed, and whether another attempt may help."""
-
-    model_config = ConfigDict(extra="forbid")
 
     message: str = Field(max_length=100_000)
     type: str = Field(default="Error", min_length=1, max_length=200)
     retryable: bool = True
-    retry_after_ms: int = Field(default=0, ge=0, le=2**53 - 1)
+    retry_after_ms: Whole = Field(default=0, ge=0, le=2**53 - 1)
     traceback: str = Field(default="", max_length=1_000_000)
 
 
@@ -112,7 +110,7 @@ class FailRequest(_Outcome):
     error: FailureReport
 
 
-class EmitRequest(BaseModel):
+class EmitRequest(Body):
     """Values that a step shows while it runs."""
 
     model_config = _example({"values": ["Hel", "lo"]})
@@ -120,7 +118,7 @@ class EmitRequest(BaseModel):
     values: list[Any] = Field(min_length=1, max_length=1_000)
 
 
-class ReleaseRequest(BaseModel):
+class ReleaseRequest(Body):
     """Why a step is given back."""
 
     model_config = _example({"reason": "the worker stops"})

@@ -29,7 +29,7 @@ from openagents_json.server.http.preferences import (
     has_moved,
 )
 from openagents_json.server.http.replies import Reply
-from openagents_json.server.http.run_queries import RunPageQuery, RunQuery
+from openagents_json.server.http.run_queries import RunPageQuery, RunQuery, RunSearch
 
 router = APIRouter(route_class=StrictRoute, tags=["runs"])
 
@@ -78,7 +78,7 @@ def list_runs(query: Annotated[RunPageQuery, Query()], engine: AsViewer) -> Resp
 
 @router.post("/runs/search", operation_id="searchRuns", response_model=RunList)
 @only_reads
-def search_runs(query: RunPageQuery, engine: AsViewer) -> Response:
+def search_runs(query: RunSearch, engine: AsViewer) -> Response:
     """List runs, newest first, by a filter that is too long for an address."""
     return _page(query, engine)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.responses import Response
 
 from openagents_json.engine import Engine, Progress, Schedule
@@ -14,6 +14,7 @@ from openagents_json.server.http.access import AsDeveloper, AsOperator, AsViewer
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import IdempotencyKey
 from openagents_json.server.http.replies import Reply
+from openagents_json.server.http.values import Body
 
 router = APIRouter(route_class=StrictRoute, tags=["schedules"])
 
@@ -21,13 +22,12 @@ router = APIRouter(route_class=StrictRoute, tags=["schedules"])
 IfNoneMatch = Annotated[
     Literal["*"] | None,
     Header(description="`*`: nothing is replaced (RFC 9110)."),
+    WithJsonSchema({"type": "string", "const": "*"}),
 ]
 
 
-class ScheduleRequest(BaseModel):
+class ScheduleRequest(Body):
     """When runs of a published workflow begin: by a cron expression, or every so many seconds."""
-
-    model_config = ConfigDict(extra="forbid")
 
     workflow: str = Field(min_length=1)
     cron: str = ""

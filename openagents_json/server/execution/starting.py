@@ -35,6 +35,7 @@ from openagents_json.server.http.idempotency import (
 )
 from openagents_json.server.http.preferences import WaitSeconds, has_ended
 from openagents_json.server.http.replies import Reply
+from openagents_json.server.http.values import Body
 
 router = APIRouter(route_class=StrictRoute, tags=["runs"])
 
@@ -42,7 +43,8 @@ MOST_AT_A_TIME: Final = 1_000
 AFTER_CLOSED: Final = "after-closed"
 USE_EXISTING: Final = "use-existing"
 OnConflict = Literal["use-existing", "reject", "replace", "after-closed"]
-_REFERENCE: Final = re.compile(r"[a-zA-Z0-9_-]+(@\S*)?")
+_REFERENCE: Final = re.compile(r"[a-zA-Z0-9_-]+(@[^\x00-\x20\x7f]*)?")
+"""Without `\\S`: which characters are white differs between languages."""
 
 
 def _workflow(value: Any) -> Any:
@@ -71,10 +73,8 @@ Workflow = Annotated[
 ]
 
 
-class StartingSignal(BaseModel):
+class StartingSignal(Body):
     """A signal for the open run of a business key, or for the one that begins with it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1)
     payload: Any = None
@@ -83,18 +83,17 @@ class StartingSignal(BaseModel):
     reason: str = ""
 
 
-class StartRequest(BaseModel):
+class StartRequest(Body):
     """A run to be started: its workflow, a document or the reference of a published one, and its inputs."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"workflow": "greeting@^1", "inputs": {"name": "Ada"}}]
         },
     )
 
     workflow: Workflow
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Any] = Field(default={})
     labels: dict[str, str] | None = None
     budget: dict[str, Any] | None = Field(
         default=None, description="How much the run may use, as in a document."
@@ -115,18 +114,17 @@ class StartRequest(BaseModel):
     )
 
 
-class JobRequest(BaseModel):
+class JobRequest(Body):
     """A component to be called durably, without a document: `name` or `name@range`, and its inputs."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"component": "greet", "inputs": {"name": "Ada"}}]
         },
     )
 
     component: str = Field(min_length=1, max_length=300)
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Any] = Field(default={})
     labels: dict[str, str] | None = None
 
 
@@ -136,10 +134,8 @@ class KeyedStartRequest(StartRequest):
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
 
 
-class StartManyRequest(BaseModel):
+class StartManyRequest(Body):
     """Runs to be started together; each is answered for itself."""
-
-    model_config = ConfigDict(extra="forbid")
 
     runs: list[KeyedStartRequest] = Field(min_length=1, max_length=MOST_AT_A_TIME)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from openagents_json.engine import RunInfo
@@ -18,14 +18,13 @@ from openagents_json.server.http.access import AsAdmin, AsOperator
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import IdempotencyKey
 from openagents_json.server.http.replies import Reply
+from openagents_json.server.http.values import Body, Whole
 
 router = APIRouter(route_class=StrictRoute, tags=["steering"])
 
 
-class Reasoned(BaseModel):
+class Reasoned(Body):
     """Why something is done; it is kept in the history."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(default="", max_length=10_000)
 
@@ -54,7 +53,7 @@ class RerunRequest(Reasoned):
 class ForkRequest(Reasoned):
     """Up to which event the past of the new run is that of the old one."""
 
-    at: int = Field(ge=1)
+    at: Whole = Field(ge=1)
     inputs: dict[str, Any] | None = None
 
 
@@ -81,8 +80,8 @@ class SignalRequest(Reasoned):
 class RedactRequest(Reasoned):
     """What is erased for good: everything, or some steps or events."""
 
-    steps: list[str] = []
-    events: list[int] = []
+    steps: list[str] = Field(default=[])
+    events: list[Whole] = Field(default=[])
     labels: bool = False
 
 

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from openagents_json.engine import (
     BusinessKeyTaken,
@@ -37,7 +37,6 @@ KIND: Final = "urn:openagents-json:error:"
 RETRY_AFTER_SECONDS: Final = 1
 _PASSING: Final = (Unavailable, LimitReached, RequestUnderWay, BusinessKeyTaken)
 """What the same request may be spared later."""
-_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class ProblemDetails(BaseModel):
@@ -128,7 +127,8 @@ def add_problems(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # Each method is a route of its own: the one that was looked at knows of no other.
-            headers["Allow"] = ", ".join(_methods_at(app, request))
+            methods = _methods_at(app, request.scope["path"])
+            headers["Allow"] = ", ".join(methods) or headers.get("Allow", "")
         return problem(error.status_code, code, str(error.detail), headers=headers)
 
     @app.exception_handler(Exception)
@@ -154,14 +154,12 @@ def _nothing_at(path: str) -> Response:
     )
 
 
-def _methods_at(app: FastAPI, request: Request) -> list[str]:
-    """Return the methods that a path has."""
-    return [method for method in _METHODS if _has(app, request, method)]
-
-
-def _has(app: FastAPI, request: Request, method: str) -> bool:
-    scope = {**request.scope, "method": method}
-    return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+def _methods_at(app: FastAPI, path: str) -> list[str]:
+    """Return the methods of a path, if it is listed: /runs/search has none of /runs/{run}, though it would fit."""
+    paths = app.openapi()["paths"]
+    fitting = [each for each in paths if compile_path(each)[0].match(path)]
+    listed = [path] if path in paths else fitting[:1]
+    return sorted(method.upper() for each in listed for method in paths[each])
 
 
 def of_invalid_request(errors: Sequence[Any]) -> Response:

@@ -11,11 +11,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     WithJsonSchema,
 )
 
 from openagents_json.engine import STATUSES, RunFilter
+from openagents_json.server.http.values import NotNegative, Whole
 
+_read_time: Final = TypeAdapter(datetime).validate_python
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST: Final = 1_000
@@ -28,11 +31,11 @@ def _status(text: str) -> str:
     return text
 
 
-def _time_as_text(value: object) -> object:
-    """Refuse numbers, which might be seconds or milliseconds."""
+def _time(value: object) -> datetime:
+    """Read a time; numbers are refused, which might be seconds or milliseconds."""
     if not isinstance(value, str) or value.replace(".", "").isdecimal():
         raise ValueError("a time is written as 2026-11-23T08:00:00Z")
-    return value
+    return _read_time(value)
 
 
 Status = Annotated[
@@ -41,7 +44,7 @@ Status = Annotated[
     WithJsonSchema({"type": "string", "enum": list(STATUSES)}),
 ]
 Label = Annotated[str, Field(pattern="^[^=]+=", examples=["team=sales"])]
-Time = Annotated[datetime, BeforeValidator(_time_as_text)]
+Time = Annotated[datetime, BeforeValidator(_time)]
 _MOST_NAMES: Final = 100
 _Names = Annotated[list[str], Field(max_length=_MOST_NAMES)]
 
@@ -67,8 +70,8 @@ class RunQuery(BaseModel):
     started_before: Time | None = None
     ended_after: Time | None = None
     ended_before: Time | None = None
-    took_over_ms: int | None = Field(default=None, ge=0)
-    took_under_ms: int | None = Field(default=None, ge=0)
+    took_over_ms: NotNegative | None = None
+    took_under_ms: NotNegative | None = None
 
     def filter(self) -> RunFilter:
         """Return what the engine's views take."""
@@ -97,7 +100,7 @@ class RunQuery(BaseModel):
 class RunPageQuery(RunQuery):
     """Which runs, and which page of them."""
 
-    limit: int = Field(default=50, ge=1, le=MOST)
+    limit: Whole = Field(default=50, ge=1, le=MOST)
     after: str = Field(default="", description="The `next` of the page before.")
     as_of: Time | None = Field(default=None, description="As the runs were at a time.")
 
@@ -105,6 +108,12 @@ class RunPageQuery(RunQuery):
     def as_of_ms(self) -> int | None:
         """Return the time that the runs are shown as of, in ms since 1970."""
         return _ms(self.as_of)
+
+
+class RunSearch(RunPageQuery):
+    """Which runs, and which page of them, as the body of a request."""
+
+    model_config = ConfigDict(strict=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

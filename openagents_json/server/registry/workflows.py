@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from openagents_json.engine import Problem
@@ -14,14 +14,13 @@ from openagents_json.server.http.access import AsDeveloper, AsViewer
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import only_reads
 from openagents_json.server.http.replies import Reply
+from openagents_json.server.http.values import Body
 
 router = APIRouter(route_class=StrictRoute, tags=["workflows"])
 
 
-class DocumentRequest(BaseModel):
+class DocumentRequest(Body):
     """A document of a workflow."""
-
-    model_config = ConfigDict(extra="forbid")
 
     document: dict[str, Any]
 

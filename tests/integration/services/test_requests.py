@@ -125,6 +125,25 @@ def test_a_parameter_that_cannot_be_is_named(api: Client, path: str, part: str) 
     assert (answer.status_code, answer.json()["pointer"]) == (422, part)
 
 
+@pytest.mark.parametrize("body", [{"limit": "5"}, {"limit": True}, {"held": 1}])
+def test_in_a_body_nothing_is_read_as_something_else(
+    api: Client, body: dict[str, object]
+) -> None:
+    answer = api.post("/v1/runs/search", json=body)
+    (name,) = body
+    assert (answer.status_code, answer.json()["pointer"]) == (422, f"/{name}")
+    assert api.post("/v1/runs/search", json={"limit": 5.0}).status_code == 200
+
+
+@pytest.mark.parametrize("component", [{}, {"name": ""}, {"version": "1.0.0"}])
+def test_a_component_that_a_worker_describes_needs_a_name(
+    api: Client, component: dict[str, str]
+) -> None:
+    answer = api.post("/v1/queues/tool/claim", json={"components": [component]})
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "the spec of a component needs a name"
+
+
 def test_where_in_a_body_something_is_wrong_is_a_pointer(api: Client) -> None:
     body = {"runs": [{"workflow": "a"}, {"workflow": "a", "labels": {"a/b": 1}}]}
     problem = api.post("/v1/runs/batch", json=body).json()
@@ -147,6 +166,7 @@ def test_paths_and_methods_that_are_not_there_are_problems_too(
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
     wrong = api.put("/v1/runs")
     assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET, POST")
+    assert api.put("/v1/runs/search").headers["Allow"] == "POST"
 
 
 def test_browsers_are_told_to_take_nothing_for_a_page(api: Client) -> None:
