@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ from cli.terminal import say
 
 if TYPE_CHECKING:
     from openagents_json.engine import Registry, Report
+    from openagents_json.engine.validation.document_set import DocumentSet
+
+    Catalog = Registry | DocumentSet
 
 MODES = ("strict", "normal", "permissive")
 STANDARD_INPUT = "-"
@@ -63,13 +66,15 @@ def validate(
       openagents validate workflow.json --fix --mode strict
     """
     _refuse_combinations(files, fix=fix, watch=watch, once=connect or target.as_json)
+    components = _components(target)
     if watch:
         from cli.live.documents import watch_files
 
-        return watch_files(files, _catalog(target), mode, print_report)
+        return watch_files(files, components, mode, print_report)
     if fix:
-        _fix(target, files)
-    reports = {file: _report(target, file, connect, mode) for file in files}
+        _fix(files, _catalog(components, files))
+    catalog = _catalog(components, files)
+    reports = {file: _report(target, file, connect, mode, catalog) for file in files}
     print_reports(reports, as_json=target.as_json)
     is_valid = all(report.valid for report in reports.values())
     return 0 if is_valid else BAD_DOCUMENT
@@ -89,30 +94,40 @@ def _refuse_combinations(
         raise click.UsageError("--watch goes without --fix, --connect and --json")
 
 
-def _catalog(target: Target) -> Registry | None:
+def _components(target: Target) -> Registry | None:
     from openagents_json.engine import load_components
 
     return load_components(target.components) if target.components else None
 
 
-def _fix(target: Target, files: tuple[str, ...]) -> None:
+def _catalog(components: Registry | None, files: Sequence[str]) -> Catalog | None:
+    """Return what the files are validated against: several of them may call each other."""
+    if components is None or len(files) < 2:
+        return components
+    from openagents_json.engine.validation.document_set import DocumentSet
+
+    return DocumentSet(components, [Path(x) for x in files if x != STANDARD_INPUT])
+
+
+def _fix(files: Sequence[str], catalog: Catalog | None) -> None:
     """Carry out suggestions, and say on stderr which."""
     from openagents_json.engine.validation.files import fix_file
 
-    catalog = _catalog(target)
     for file in files:
         for problem in fix_file(Path(file), catalog).fixed:
             say(f"{file}:{problem_line(problem)}: fixed", err=True)
 
 
-def _report(target: Target, file: str, connect: bool, mode: Any) -> Report:
+def _report(
+    target: Target, file: str, connect: bool, mode: Any, catalog: Catalog | None
+) -> Report:
     from openagents_json.engine import find_problems
     from openagents_json.engine.documents import report_in_mode
 
     if connect:
         with target.engine() as engine:
             return report_in_mode(engine.validate(document_of(Path(file))), mode)
-    return find_problems(document_of(Path(file)), _catalog(target), mode)
+    return find_problems(document_of(Path(file)), catalog, mode)
 
 
 def print_reports(reports: Mapping[str, Report], *, as_json: bool) -> None:

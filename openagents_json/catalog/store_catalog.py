@@ -105,6 +105,11 @@ class StoreCatalog:
         except UnknownWorkflow:
             return None
 
+    def workflow_document(self, reference: str) -> Any:
+        """Return the document of a published workflow, None when there is none."""
+        plan = self.find_workflow(reference)
+        return None if plan is None else plan.definition["document"]
+
     def workflow_names(self) -> Iterable[str]:
         """Return the names of all published workflows."""
         return self._workflows.ids()

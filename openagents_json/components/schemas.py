@@ -28,6 +28,7 @@ _LENIENT: Final = frozenset(
         "named-tuple",  # by names as well
         "call",  # what a named tuple was before
         "json-or-python",
+        "complex",  # a text by its schema, and a number as well
     }
 )
 """What pydantic calls validators that may take what their JSON Schema would not."""
@@ -79,6 +80,8 @@ def _has_own_code(schema: Any) -> bool:
 
 def _is_lenient(part: Mapping[str, Any]) -> bool:
     # Members of a model may be called so too: what is under them is no word, and no function.
+    if part.get("coerce_numbers_to_str"):
+        return True
     return str(part.get("type")) in _LENIENT or callable(part.get("missing"))
 
 

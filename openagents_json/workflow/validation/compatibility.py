@@ -7,7 +7,6 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from openagents_json.workflow.component_spec import ComponentSpec
 from openagents_json.workflow.expressions.payload_schema import fits
 from openagents_json.workflow.expressions.templates import escape
 from openagents_json.workflow.language.checks.lookups import carried_in
@@ -21,10 +20,14 @@ from openagents_json.workflow.language.nested_steps import (
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import COMPENSATION
 from openagents_json.workflow.types import quoted
-from openagents_json.workflow.validation.schemas.callees import Taken
+from openagents_json.workflow.validation.schemas.callees import (
+    Taken,
+    schema_of_output,
+)
 from openagents_json.workflow.validation.schemas.comparison import (
     Comparison,
     Fit,
+    cannot_fit,
     compare,
     is_open,
 )
@@ -45,10 +48,10 @@ _EXPRESSION: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """An input of a component, and what of a value is looked at: all of it, or what is under some keys."""
+    """An input of a component or a workflow, and what of it is looked at: all of it, or what is under some keys."""
 
     name: str
-    spec: ComponentSpec
+    owner: str
     taken: Taken
     step_id: str | None
 
@@ -60,8 +63,7 @@ class _Input:
 
     def in_words(self) -> str:
         """Say what it takes."""
-        component = f"{self.spec.name}@{self.spec.version}"
-        return f"{self.name!r} of {component} takes {in_words(self.taken.stated)}"
+        return f"{self.name!r} of {self.owner} takes {in_words(self.taken.stated)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +108,12 @@ class Compatibility:
         carried: Set[str],
     ) -> None:
         inputs = object_of(step.get("inputs"))
-        spec = scope.callees.component_of(step) if inputs else None
-        if spec is None:
-            return
-        filled = scope.with_secrets()
+        filled = scope.with_secrets() if inputs else scope
         for name, value in inputs.items():
-            if name in carried:
+            taker = scope.taker(step, name)
+            if name in carried or taker is None:
                 continue
-            taken = scope.callees.parameter(spec, name)
-            into = _Input(name, spec, taken, step["id"])
+            into = _Input(name, taker.name, taker.taken, step["id"])
             self._check(value, f"{pointer}/inputs/{escape(str(name))}", filled, into)
 
     # -- connections -------------------------------------------------------------------------------------
@@ -130,14 +129,31 @@ class Compatibility:
         taking = scope.steps.get(target)
         if giving is None or taking is None or name is None:
             return
-        spec = scope.callees.component_of(taking)
-        if spec is None:
+        taker = scope.taker(taking, name)
+        if taker is None:
             return
-        into = _Input(name, spec, scope.callees.parameter(spec, name), target)
+        into = _Input(name, taker.name, taker.taken, target)
         given = scope.carried_from(giving, output)
-        # What comes from a step that has failed, and was continued, is null.
-        comparison = compare(given, into.taken.schema, or_null="on_error" in giving)
+        comparison = compare(given, into.taken.schema)
         self._tell(comparison, rules["source"], given, into, f"{pointer}/source")
+
+    # -- what a document gives ---------------------------------------------------------------------------
+
+    def check_outputs(self, document: Mapping[str, Any], scope: Scope) -> None:
+        """Look whether the declared outputs of a document are what their sources give."""
+        for name, declared in object_of(document.get("outputs")).items():
+            source = object_of(declared).get("source")
+            stated = schema_of_output(declared)
+            given = scope.schema_of(source)
+            if isinstance(source, str) and cannot_fit(given, stated):
+                message = f"{source!r} is {in_words(given)}; the output {name!r} is declared as {in_words(stated)}"
+                self.collector.warn(
+                    "cannot_fit",
+                    f"/outputs/{escape(str(name))}/source",
+                    message,
+                    found=source,
+                    expected=in_words(stated),
+                )
 
     # -- values ------------------------------------------------------------------------------------------
 
@@ -158,11 +174,8 @@ class Compatibility:
         if any(wrong):
             return True
         given = scope.schema_of(value)
-        is_reference = scope.is_reference(value)
         # What may not fit in it was told of its parts.
-        comparison = compare(
-            given, into.taken.schema, or_null=is_reference, is_sure=bool(parts)
-        )
+        comparison = compare(given, into.taken.schema, is_sure=bool(parts))
         words = (
             str(value) if isinstance(value, str) and given != {"const": value} else ""
         )

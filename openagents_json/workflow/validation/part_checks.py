@@ -71,7 +71,14 @@ from openagents_json.workflow.validation.schemas.scopes import Scope
 
 STEPS, CONNECTIONS = ITEMS
 
-_SEEN_OPTIONS: Final = ("component", "outputs", "workflow", "on_error", "wait_for")
+_SEEN_OPTIONS: Final = (
+    "component",
+    "outputs",
+    "workflow",
+    "detached",
+    "on_error",
+    "wait_for",
+)
 """Options of a step by which others can tell what it gives."""
 
 
@@ -105,7 +112,8 @@ class Around:
 
     def scope(self, callees: Callees) -> Scope:
         """Return what is known of the values that templates give in the document itself."""
-        return Scope(self.names, callees, self.inputs, self.steps, {})
+        name = str(self.document.get("id"))
+        return Scope(self.names, callees, self.inputs, self.steps, {}, workflow=name)
 
 
 def has_id(step: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -308,6 +316,9 @@ def check_document_part(document: Any, around: Around | None) -> DocumentVerdict
             Compatibility(collector).check_block(
                 block, pointer, failing.in_block(block, pointer)
             )
+    if around.callees is not None:
+        scope = around.scope(around.callees)
+        Compatibility(collector).check_outputs(document, scope)
     verdict.blocks = blocks.inner
     verdict.locations = tuple(failure_steps(document))
     check_results(document, names, collector)

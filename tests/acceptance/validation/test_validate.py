@@ -70,6 +70,27 @@ def test_standard_input_is_neither_mended_nor_watched(
     assert "need files" in done.stderr
 
 
+def test_files_that_are_validated_together_call_each_other(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(
+        "from openagents_json import tool\n\n\n"
+        "@tool\ndef add(n: int) -> int:\n    return n\n"
+    )
+    (tmp_path / "child.yaml").write_text(
+        "id: child\nsteps: [{id: a, component: add, inputs: {n: 1}}]\n"
+        "outputs: {label: {type: string}, count: {source: '{{a.output}}'}}\n"
+    )
+    call = '{"id": "w", "steps": [{"id": "c", "workflow": "child"}, %s]}'
+    step = '{"id": "s", "component": "add", "inputs": {"n": "{{c.output.label}}"}}'
+    (tmp_path / "w.json").write_text(call % step)
+    alone = validated(tmp_path, "-c", "parts.py")
+    assert (alone.returncode, alone.stdout) == (0, "w.json: valid\n")
+    together = validated(tmp_path, "child.yaml", "-c", "parts.py")
+    assert "cannot_fit: '{{c.output.label}}' is a string or null" in together.stdout
+    (tmp_path / "w.json").write_text(call % step.replace("label", "count"))
+    together = validated(tmp_path, "child.yaml", "-c", "parts.py")
+    assert "cannot_fit" not in together.stdout
+
+
 class Lines:
     """What a process prints, read as it comes."""
 

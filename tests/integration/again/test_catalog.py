@@ -80,6 +80,27 @@ def test_who_writes_a_document_is_told_of_what_is_deprecated(engine: Engine) -> 
     assert engine.validate(newer).problems == ()
 
 
+def test_what_a_published_workflow_gives_is_compared_with_what_is_taken(
+    engine: Engine,
+) -> None:
+    taken = {"name": "n", "type": "integer"}
+    engine.catalog.register(
+        [spec("text", output="string"), spec("add", inputs=[taken])]
+    )
+    child = {"id": "child", "steps": [{"id": "a", "component": "text"}]}
+    engine.publish({**child, "output": {"text": "{{a.output}}"}})
+    steps: list[dict[str, Any]] = [
+        {"id": "c", "workflow": "child"},
+        {"id": "s", "component": "add", "inputs": {"n": "{{c.output.text}}"}},
+    ]
+    [problem] = engine.validate({"id": "w", "steps": steps}).problems
+    assert (problem.code, problem.severity) == ("cannot_fit", "warning")
+    engine.publish({**child, "version": "2.0.0", "output": {"text": 1}})
+    assert engine.validate({"id": "w", "steps": steps}).problems == ()
+    steps[0]["workflow"] = "child@^1"
+    assert len(engine.validate({"id": "w", "steps": steps}).problems) == 1
+
+
 def test_its_history_says_what_who_and_why_and_its_past_is_asked_for(
     engine: Engine,
 ) -> None:

@@ -33,11 +33,19 @@ class Taken(NamedTuple):
 ANYTHING: Final = Taken(True, True)
 
 
+class Taker(NamedTuple):
+    """Who takes an input of a step, and what it takes."""
+
+    name: str
+    taken: Taken
+
+
 class Callees:
     """What those take and give that steps call; what was found out of one is kept."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._documents: dict[str, Mapping[str, Any] | None] = {}
         self._results: dict[int, tuple[ComponentSpec, Schema]] = {}
         self._parameters: dict[tuple[int, str], tuple[ComponentSpec, Taken]] = {}
 
@@ -45,6 +53,16 @@ class Callees:
         """Return the spec of the component that a step calls, None where there is none."""
         reference = step.get("component")
         return self._catalog.find(reference) if isinstance(reference, str) else None
+
+    def document_of(self, step: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the document of the workflow that a step calls, None where there is none, or it is not to be had."""
+        reference = step.get("workflow")
+        find = getattr(self._catalog, "workflow_document", None)
+        if find is None or not isinstance(reference, str):
+            return None
+        if reference not in self._documents:
+            self._documents[reference] = find(reference)
+        return self._documents[reference]
 
     # -- results -----------------------------------------------------------------------------------------
 
@@ -74,6 +92,17 @@ class Callees:
         return {"type": spec.output} if _is_type(spec.output) else True
 
     # -- parameters --------------------------------------------------------------------------------------
+
+    def taker(self, step: Mapping[str, Any], name: str) -> Taker | None:
+        """Return who takes an input of a step; None where nothing is known of it."""
+        spec = self.component_of(step)
+        if spec is not None:
+            return Taker(f"{spec.name}@{spec.version}", self.parameter(spec, name))
+        document = self.document_of(step)
+        if document is None:
+            return None
+        declared = object_of(document.get("inputs")).get(name)
+        return Taker(str(step["workflow"]), _exactly(schema_of_input(declared)))
 
     def parameter(self, spec: ComponentSpec, name: str) -> Taken:
         """Return what a component takes under a name."""
@@ -131,6 +160,15 @@ def schema_of_input(declared: Any) -> Schema:
         return schema
     # Null stands for an input that is not given.
     return {"anyOf": [schema, {"type": "null"}]} if schema else schema
+
+
+def schema_of_output(declared: Any) -> Schema:
+    """Return the schema of a declared output of a workflow; {} where nothing is said of it.
+
+    Null stands for what a step would have given that did not run.
+    """
+    rules = {**object_of(declared), "required": False}
+    return schema_of_input(rules)
 
 
 def _is_type(name: object) -> bool:

@@ -1,6 +1,7 @@
 """Whether values of one JSON Schema are valid under another: three answers, the first two of which are sure.
 
-- CANNOT_FIT: no value that is valid under the first is valid under the second.
+- CANNOT_FIT: no value that is valid under the first is valid under the second, but for null: it says that there is
+  nothing, and to what need not be given that is welcome, whatever it is.
 - MAY_NOT_FIT: some value that is valid under the first is not valid under the second; an example is given.
 - UNKNOWN: neither was found, as all values fit, or as a schema says something that is not understood here.
 
@@ -24,7 +25,6 @@ from openagents_json.workflow.validation.schemas.contradictions import (
     is_contradiction,
     refuses,
 )
-from openagents_json.workflow.validation.schemas.members import NULL
 from openagents_json.workflow.validation.schemas.samples import samples_of
 
 _WORK: Final = 5_000
@@ -46,24 +46,23 @@ class Comparison(NamedTuple):
     example: Json = None
 
 
+_NOT_NULL: Final = {
+    "type": ["array", "boolean", "integer", "number", "object", "string"]
+}
+
 _UNKNOWN: Final = Comparison(Fit.UNKNOWN)
 _CANNOT_FIT: Final = Comparison(Fit.CANNOT_FIT)
 
 
-def compare(
-    given: Schema, taken: Schema, *, or_null: bool = False, is_sure: bool = False
-) -> Comparison:
-    """Find out whether values of a schema fit another; `or_null` says that there may be no value but null instead.
-
-    With `is_sure`, only whether none of them does.
-    """
+def compare(given: Schema, taken: Schema, *, is_sure: bool = False) -> Comparison:
+    """Find out whether values of a schema fit another; with `is_sure`, only whether none of them does."""
     if is_open(given) or is_open(taken) or given == taken:
         return _UNKNOWN
-    if given.keys() == {"const"} and not or_null:
+    if given.keys() == {"const"}:
         # Most values of documents are such: there is nothing to try, and nothing to keep of each.
         return _CANNOT_FIT if refuses(taken, given["const"]) else _UNKNOWN
     try:
-        return _compare_texts(json.dumps(given), json.dumps(taken), or_null, is_sure)
+        return _compare_texts(json.dumps(given), json.dumps(taken), is_sure)
     except (TypeError, ValueError, RecursionError):
         return _UNKNOWN  # one of them is no JSON
 
@@ -79,22 +78,22 @@ def is_open(schema: Schema) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _compare_texts(given: str, taken: str, or_null: bool, is_sure: bool) -> Comparison:
+def _compare_texts(given: str, taken: str, is_sure: bool) -> Comparison:
     """Compare once what many steps have alike."""
-    return _compare(
-        json.loads(given), json.loads(taken), or_null=or_null, is_sure=is_sure
-    )
+    return _compare(json.loads(given), json.loads(taken), is_sure=is_sure)
 
 
-def _compare(
-    given: Schema, taken: Schema, *, or_null: bool, is_sure: bool
-) -> Comparison:
-    possible = {"anyOf": [given, NULL]} if or_null else given
+def _compare(given: Schema, taken: Schema, *, is_sure: bool) -> Comparison:
     effort = Effort(Budget(_WORK))
     try:
         if is_contradiction([given], effort):
             return _UNKNOWN  # what can never be there says nothing of what it would be
-        if is_contradiction([possible, taken], effort):
+        if is_contradiction([given, taken], effort):
+            return _CANNOT_FIT
+        something = [given, _NOT_NULL]
+        if not is_contradiction(something, effort) and is_contradiction(
+            [*something, taken], effort
+        ):
             return _CANNOT_FIT
         samples = [] if is_sure else samples_of(given)
     except (OverBound, TypeError, ValueError, LookupError, AttributeError):

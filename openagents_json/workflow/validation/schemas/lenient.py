@@ -14,7 +14,18 @@ from openagents_json.workflow.validation.schemas.contradictions import (
 )
 
 _SCALARS: Final = {"type": ["boolean", "number", "string"]}
-"""Texts, numbers and truth values are read as one another where that is possible."""
+_READ_AS: Final[Mapping[str, Schema]] = {
+    "boolean": {"anyOf": [{"type": ["boolean", "string"]}, {"enum": [0, 1]}]},
+    "integer": {"type": ["boolean", "integer", "string"], "pattern": "[0-9]"},
+    "fraction": {
+        "type": ["boolean", "number", "string"],
+        "pattern": "[0-9]|[nN][aA][nN]|[iI][nN][fF]",
+    },
+}
+"""Texts, numbers and truth values are read as one another where that is possible. A text is no more than a text."""
+
+_OTHER_TEXTS: Final = frozenset({"format", "contentEncoding", "contentMediaType"})
+"""Texts by which something else is written, such as a date, may be given as a number too."""
 
 
 def as_read_by_python(schema: Schema) -> Schema:
@@ -41,7 +52,9 @@ def _by_type(name: str, schema: Mapping[str, Any]) -> Schema:
         return _array(schema)
     if name == "object":
         return _object(schema)
-    return _SCALARS
+    if name == "string":
+        return _SCALARS if _OTHER_TEXTS & schema.keys() else {"type": "string"}
+    return _READ_AS[name]
 
 
 def _array(schema: Mapping[str, Any]) -> Schema:

@@ -17,16 +17,23 @@ from openagents_json.workflow.expressions.names import SECRETS, Names
 from openagents_json.workflow.expressions.pieces import split
 from openagents_json.workflow.expressions.templates import bare_reference
 from openagents_json.workflow.language.checks.shapes import array_of, object_of
-from openagents_json.workflow.language.nested_steps import block_of, steps_in
+from openagents_json.workflow.language.nested_steps import (
+    all_steps,
+    block_of,
+    steps_in,
+)
 from openagents_json.workflow.language.scoping import (
     inner_names,
     item_names,
     local,
     names_in,
+    names_of,
 )
 from openagents_json.workflow.validation.schemas.callees import (
     Callees,
+    Taker,
     schema_of_input,
+    schema_of_output,
 )
 from openagents_json.workflow.validation.schemas.contradictions import Schema
 from openagents_json.workflow.validation.schemas.members import (
@@ -46,6 +53,13 @@ _FACTS: Final[Mapping[str | int, Schema]] = {
     "status": TEXT,
     "attempts": {"type": "integer"},
 }
+_STARTED: Final = {
+    "type": "object",
+    "properties": {"run": TEXT},
+    "required": ["run"],
+}
+"""What a step gives that starts a workflow and goes on."""
+
 _UNSURE: Final = frozenset({"outputs", "error", "errors"})
 _MOST_MEMBERS: Final = 50
 """Of larger arrays and objects in a document, only their type is looked at."""
@@ -56,7 +70,8 @@ class Scope:
     """A scope of a document: the names that templates may use there, and what is known of the values of each.
 
     `steps` are those that can be seen, `locals` what items of a foreach are. `is_inside_result` tells that the result
-    of a block is looked at: of blocks in it, nothing is known.
+    of a block is looked at: of blocks in it, nothing is known. `workflow` is the id of the document. `is_called` tells
+    that it is the document of a workflow that another one calls: of those that it calls itself, nothing is known.
     """
 
     names: Names
@@ -65,6 +80,8 @@ class Scope:
     steps: Steps
     locals: Mapping[str, Schema]
     is_inside_result: bool = False
+    workflow: str = ""
+    is_called: bool = False
 
     # -- other scopes ------------------------------------------------------------------------------------
 
@@ -228,11 +245,19 @@ class Scope:
         if any("output" in object_of(handler) for handler in handlers):
             return True
         held = block_of(step)
-        if held is None:
+        if "workflow" in step:
+            once = self._result_of_workflow(step)
+        elif held is None:
             once = self.callees.result_of(step)
         else:
             once = self._result_of_block(step, held[0])
         return _of_each(once) if "foreach" in step and once is not True else once
+
+    def output(self, declared: Any) -> Schema:
+        """Return the schema of a declared output: what is said of it, or else what its source gives."""
+        stated = schema_of_output(declared)
+        source = object_of(declared).get("source")
+        return stated or (True if source is None else self.possible(source))
 
     def _result_of_block(
         self, step: Mapping[str, Any], block: Mapping[str, Any]
@@ -247,6 +272,49 @@ class Scope:
         names = names_in(block, Names(frozenset()), *inner_names(step), at="")
         inside = Scope(names, self.callees, {}, own, {}, is_inside_result=True)
         return inside.schema_of(block["output"])
+
+    def _result_of_workflow(self, step: Mapping[str, Any]) -> Schema:
+        """Return the schema of what the run of a workflow gives that a step calls."""
+        if step.get("detached"):
+            return _STARTED
+        document = self.document_of(step)
+        return True if document is None else _result_of_run(document, self.callees)
+
+    def document_of(self, step: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the document of the workflow that a step calls; None for its own one, which is being written."""
+        called = str(step.get("workflow")).partition("@")[0]
+        if self.is_called or called == self.workflow:
+            return None
+        return self.callees.document_of(step)
+
+    def taker(self, step: Mapping[str, Any], name: str) -> Taker | None:
+        """Return who takes an input of a step; None where nothing is known of it."""
+        is_known = "component" in step or self.document_of(step) is not None
+        return self.callees.taker(step, name) if is_known else None
+
+
+def scope_of(
+    document: Mapping[str, Any], callees: Callees, *, is_called: bool = False
+) -> Scope:
+    """Return what is known of the values that templates give in a document itself."""
+    steps = {step["id"]: step for _, step in steps_in(document)}
+    inputs = object_of(document.get("inputs"))
+    name = str(document.get("id"))
+    names = names_of(document)
+    return Scope(names, callees, inputs, steps, {}, workflow=name, is_called=is_called)
+
+
+def _result_of_run(document: Mapping[str, Any], callees: Callees) -> Schema:
+    """Return the schema of what a run of a document gives when it has completed."""
+    if any("terminate" in location.step for location in all_steps(document)):
+        return True
+    scope = scope_of(document, callees, is_called=True)
+    if "output" in document:
+        return scope.schema_of(document["output"])
+    # Steps may set others, and without any it has those of the last steps.
+    outputs = object_of(document.get("outputs"))
+    members = {str(name): scope.output(spec) for name, spec in outputs.items()}
+    return {"type": "object", "properties": members, "required": [*members]}
 
 
 def _of_each(schema: Schema) -> Schema:
