@@ -61,7 +61,7 @@ class Execution:
         return outcome
 
     def capped(self, job: Job, outcome: cmd.Outcome) -> cmd.Outcome:
-        """Return an outcome after which the step is tried no more, where its worker type allows no more attempts."""
+        """Return an outcome after which the step is tried no more, where its limits allow no more attempts."""
         left = self.limits.attempts_left(job)
         if left is None or left > 0 or not isinstance(outcome, cmd.Failed):
             return outcome
@@ -76,7 +76,7 @@ class Execution:
         left = self.limits.attempts_left(job)
         if left is None or left >= 0:
             return None
-        message = f"step {lease.step}: its worker type allows {self.limits.of(job).attempts} attempts"
+        message = f"step {lease.step}: its limits allow {self.limits.of(job).attempts} attempts"
         error = {"type": "AttemptsExceeded", "message": message, "retryable": False}
         return cmd.Failed(lease.step, lease.attempt, error)
 

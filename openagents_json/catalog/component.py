@@ -36,7 +36,6 @@ INHERITED: Final = (
     "build",
     "author",
     "dependencies",
-    "resources",
 )
 """What holds for the capabilities of a class that say nothing of it."""
 
@@ -114,7 +113,7 @@ def component_of(
         author=declared.author,
         examples=own.examples,
         dependencies=declared.dependencies,
-        resources=declared.resources,
+        resources={**outer.resources, **own.resources},
         build=declared.build or build_of(function, None if pool is None else pool.cls),
     )
     check_spec(spec)

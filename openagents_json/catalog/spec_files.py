@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from openagents_json.catalog.component import Component
 from openagents_json.catalog.registry import Registry
@@ -15,12 +15,13 @@ from openagents_json.workflow.component_spec import to_json
 if TYPE_CHECKING:
     from openagents_json.components.declared.specs import Declared
 
-_ENDINGS = (".json", ".yaml", ".yml")
+ENDINGS: Final = (".json", ".yaml", ".yml")
+"""How the names of files with specs end."""
 
 
 def is_spec_path(path: str) -> bool:
     """Tell whether a text names a file of specs or, by a / in it, a folder: modules have names without."""
-    is_file = path.lower().endswith(_ENDINGS)
+    is_file = path.lower().endswith(ENDINGS)
     is_folder = "/" in path and ":" not in path and not path.endswith(".py")
     return is_file or is_folder
 
@@ -69,7 +70,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _is_spec_file(path: Path) -> bool:
-    return path.name.lower().endswith(_ENDINGS)
+    return path.name.lower().endswith(ENDINGS)
 
 
 def _declared(file: Path) -> list[Declared]:

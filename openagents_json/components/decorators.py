@@ -11,6 +11,7 @@ import difflib
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import (
     Annotated,
     Any,
@@ -23,7 +24,12 @@ from typing import (
 )
 
 from openagents_json.components.errors import InvalidDeclaration
-from openagents_json.workflow.component_spec import EFFECTS
+from openagents_json.workflow.component_spec import (
+    EFFECTS,
+    LIMITS,
+    is_limit,
+    wrong_limit,
+)
 
 Declared = TypeVar("Declared", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
@@ -125,7 +131,20 @@ class Options(TypedDict, total=False):
     author: Annotated[str, "who answers for it"]
     examples: Annotated[Sequence[Any], "inputs and what comes of them; JSON"]
     dependencies: Annotated[Sequence[str], "what it needs to run"]
-    resources: Annotated[Mapping[str, Any], "what it takes of a machine; JSON"]
+    resources: Annotated[
+        Mapping[str, Any],
+        "what it takes of a machine; JSON. The three below stand here in its spec",
+    ]
+    memory_mb: Annotated[
+        int, "MB that the process of a step may have; 0 is what its worker type says"
+    ]
+    step_seconds: Annotated[
+        float,
+        "how long an attempt may take, whatever its document says; 0 likewise",
+    ]
+    max_attempts: Annotated[
+        int, "how many attempts a step has, whatever its document says; 0 likewise"
+    ]
 
 
 class CapabilityOptions(Options, total=False):
@@ -165,7 +184,11 @@ def _declare(
     members = {
         key: value
         for key, value in options.items()
-        if key not in ("metadata", "config", "agent_name")
+        if key not in ("metadata", "config", "agent_name", *LIMITS)
+    }
+    members["resources"] = {
+        **(options.get("resources") or {}),
+        **{name: options[name] for name in LIMITS if options.get(name)},
     }
     for option in ("tags", "examples", "dependencies"):
         members[option] = tuple(members.get(option, ()))
@@ -286,6 +309,10 @@ def _is_mapping_or_none(value: Any) -> bool:
     return value is None or isinstance(value, Mapping)
 
 
+def _are_resources(value: Any) -> bool:
+    return isinstance(value, Mapping) and not wrong_limit(value)
+
+
 def _are_texts(value: Any) -> bool:
     return not isinstance(value, str) and all(isinstance(tag, str) for tag in value)
 
@@ -306,6 +333,16 @@ _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "shared": (_is_flag, "is neither True nor False"),
     "metadata": (_is_mapping_or_none, "is no mapping"),
     "tags": (_are_texts, "is no list of texts"),
+    "resources": (
+        _are_resources,
+        f"is no mapping, or has a limit ({', '.join(LIMITS)}) that is no number",
+    ),
+    "memory_mb": (partial(is_limit, "memory_mb"), "is no number of MB, 0 or more"),
+    "step_seconds": (partial(is_limit, "step_seconds"), "is no time in seconds"),
+    "max_attempts": (
+        partial(is_limit, "max_attempts"),
+        "is no number of attempts, 0 or more",
+    ),
 }
 """What the value of an option has to be, and what is said of one that is not."""
 

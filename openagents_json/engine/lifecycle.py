@@ -215,11 +215,18 @@ class Lifecycle:
         leases: Mapping[str, int] | None = None,
     ) -> None:
         """Begin to run the components of this engine, on so many threads of this program."""
+        from executor.attempts.step_limits import limits_of_components
         from executor.worker.runtime import WorkSettings
 
+        queues = queues_of(self.registry)
+        limits = limits_of_components(queues, self.registry, self.registry.specs())
         self.work(
             WorkSettings(
-                queues_of(self.registry), workers, lease_ms, leases=leases or {}
+                queues,
+                workers,
+                lease_ms,
+                leases=leases or {},
+                limits=limits.without_memory(),
             )
         )
 
@@ -230,7 +237,8 @@ class Lifecycle:
         """
         from openagents_json.engine.worker_types.settle import in_this_process
 
-        self.work(in_this_process(settings, queues_of(self.registry), workers))
+        queues = queues_of(self.registry)
+        self.work(in_this_process(settings, queues, workers, self.registry))
 
     def work(self, settings: WorkSettings) -> Worker:
         """Begin to run steps on threads of this program."""

@@ -21,9 +21,8 @@ from openagents_json.engine.telemetry.loading import telemetry_maker
 from openagents_json.engine.wiring.client import build_core
 from openagents_json.engine.wiring.worker import build_worker
 from openagents_json.engine.worker_types.settle import (
-    check_memory,
     pool_of,
-    work_settings,
+    worker_settings,
 )
 
 
@@ -52,8 +51,7 @@ def run_worker(
         registry.deployed_as(settings.build)
     queues = _served(settings.queues, registry)
     pool = pool or pool_of(settings, queues)
-    work = work_settings(settings, queues)
-    check_memory(work, pool)
+    work = worker_settings(settings, queues, registry, pool, tell)
     # Celery needs a broker; where nobody is woken, it listens at the store's server in vain.
     broker = settings.broker_at(settings.url) or settings.url
     app = make_app(broker, settings.prefix, queues)

@@ -14,6 +14,13 @@ DEFAULT_QUEUE: Final = "tool"
 EFFECTS: Final = ("pure", "idempotent", "at_most_once", "compensable", "irreversible")
 """What may be done with a component, and with a step; the reference says what each means."""
 
+LIMITS: Final[Mapping[str, int]] = {
+    "memory_mb": 4_194_304,
+    "step_seconds": 366 * 86_400,
+    "max_attempts": 1_000_000,
+}
+"""What an attempt and a step may take at most, among the `resources` of a component, and what is the most of each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -36,7 +43,8 @@ class ComponentSpec:
     """A component as data; `inputs` None means that it takes anything, `queue` is the worker type that runs it.
 
     `timeout_ms`, `retry` and `timeouts`, which are as a step's, hold for steps that say nothing of them. `build` names
-    the code: runs are not bound to it, and their attempts say which one ran them.
+    the code: runs are not bound to it, and their attempts say which one ran them. Those of `resources` that are limits
+    are held by whoever runs the component, the others are for people.
     """
 
     name: str
@@ -59,6 +67,24 @@ class ComponentSpec:
     examples: tuple[Json, ...] = ()
     dependencies: tuple[str, ...] = ()
     resources: Mapping[str, Json] = field(default_factory=dict)
+
+
+def is_limit(name: str, value: Any) -> bool:
+    """Tell whether a value can be that of one of LIMITS; 0 is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    is_kind = name == "step_seconds" or isinstance(value, int)
+    return is_kind and 0 <= value <= LIMITS[name]
+
+
+def wrong_limit(resources: Mapping[str, Any]) -> str:
+    """Return which of the LIMITS among resources has a value that it cannot have, empty for none."""
+    wrong = (
+        name
+        for name in LIMITS
+        if name in resources and not is_limit(name, resources[name])
+    )
+    return next(wrong, "")
 
 
 class Schemas(NamedTuple):

@@ -93,6 +93,10 @@ DEFAULTS: Mapping[str, str] = {
     "config": "{}",
     "metadata": "{}",
     "description": '"", or the docstring',
+    "resources": "{}",
+    "memory_mb": "0",
+    "step_seconds": "0",
+    "max_attempts": "0",
 }
 
 

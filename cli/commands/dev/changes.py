@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from openagents_json.engine.development.own_modules import Signature, signature_of
+from openagents_json.engine.development.sources import SPEC_ENDINGS
 
 _IGNORED: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
 MOST_ENTRIES: Final = 5000
@@ -42,16 +44,21 @@ class FileWatch:
 
 
 class SourceFiles:
-    """The files that components come from; while they cannot be loaded, all of the folder, as any may be the reason."""
+    """The files that components come from; while they cannot be loaded, all of the folder, as any may be the reason.
 
-    def __init__(self, folder: Path, files: Iterable[Path]) -> None:
+    `sources` are those that were named: files, and folders of specs, in which files may come and go.
+    """
+
+    def __init__(self, folder: Path, sources: Iterable[Path]) -> None:
         self._folder = folder
-        self._loaded = {path.resolve() for path in files}
+        self._named = {path.resolve() for path in sources}
+        self._loaded: set[Path] = set()
         self._watch = FileWatch(self._all)
         self.is_broken = False
 
     def _all(self) -> set[Path]:
-        return {*self._loaded, *files_in(self._folder, ".py")}
+        named = chain.from_iterable(map(_files_of, self._named))
+        return {*self._loaded, *named, *files_in(self._folder, ".py")}
 
     def take(self, files: Iterable[str]) -> None:
         """Take in which files a worker has loaded."""
@@ -66,7 +73,16 @@ class SourceFiles:
         paths = self._watch.changed()
         if self.is_broken:
             return paths
-        return [p for p in paths if p in self._loaded]
+        named = (self._loaded, self._named)
+        return [p for p in paths if p in chain(*named) or p.parent in self._named]
+
+
+def _files_of(source: Path) -> Iterator[Path]:
+    """Return a file, or those right in a folder that may declare components."""
+    if not source.is_dir():
+        yield source
+        return
+    yield from (path for path in _entries(source) if path.name.endswith(SPEC_ENDINGS))
 
 
 def files_in(folder: Path, ending: str | tuple[str, ...]) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -10,6 +11,11 @@ from cli.commands.worker import log_options
 from cli.inputs.components import USUAL, usual_components
 from cli.options import Target, worker_options
 from cli.terminal import is_quiet, note
+
+_APART: Final = (
+    "all worker types share one process here: pools, processes, slots and memory limits of types are for "
+    "`openagents worker --type`; leases, limits of time and of attempts hold"
+)
 
 
 @click.command()
@@ -36,9 +42,9 @@ def dev(
     """Work on runs, show what happens, load what is edited.
 
     It works until Ctrl-C, without --url with a server of its own. Without -c, components are those of components.py, if
-    that is here. They are loaded anew when their files change; steps that run then end with the components that they
-    began with. Documents in this folder are checked when they change. With --log-format json, the log stands in the
-    place of the lines.
+    that is here. They are loaded anew when their files change, specs in JSON or YAML too; steps that run then end with
+    the components that they began with. Documents in this folder are checked when they change. With --log-format json,
+    the log stands in the place of the lines.
 
     \b
     Examples:
@@ -50,6 +56,8 @@ def dev(
     from cli.commands.dev.supervisor import Supervisor
     from cli.commands.dev.worker_process import WorkerProcess, orders_of
     from openagents_json.engine import Engine, load_components
+    from openagents_json.engine.development.sources import source_paths
+    from openagents_json.engine.worker_types.settle import in_threads
 
     given = {
         "concurrency": concurrency,
@@ -68,14 +76,16 @@ def dev(
             note(_what_is_loaded(components))
         note("start a run from another terminal: openagents run FILE")
         # One process serves all types, in threads: how they work apart from each other is for `worker --type`.
-        alike = settings.model_copy(update={"worker_types": {}})
-        orders = orders_of(alike, components, name="dev")
+        alike = in_threads(settings)
+        if alike.worker_types != settings.worker_types:
+            note(_APART)
+        orders = orders_of(alike, components, name="dev", pool="threads")
         supervisor = Supervisor(
             start=lambda: WorkerProcess(orders),
             grace_seconds=settings.grace_seconds,
             steady_ms=engine.clock.steady_ms,
             folder=Path.cwd(),
-            sources=[Path(x) for x in components if x.endswith(".py")],
+            sources=source_paths(components),
             documents=DocumentChecks(engine, Path.cwd()),
             reloads=reload,
         )

@@ -16,7 +16,13 @@ from openagents_json.components.build import LENGTH
 from openagents_json.components.declared.http_call import WHERE, Body, HttpCall, Slot
 from openagents_json.components.declared.signature import DeclaredSignature
 from openagents_json.components.errors import InvalidDeclaration
-from openagents_json.workflow.component_spec import EFFECTS, ComponentSpec, Parameter
+from openagents_json.workflow.component_spec import (
+    EFFECTS,
+    LIMITS,
+    ComponentSpec,
+    Parameter,
+    wrong_limit,
+)
 from openagents_json.workflow.expressions.payload_schema import why_no_schema
 from openagents_json.workflow.language.checks.shapes import array_of, object_of
 from openagents_json.workflow.versions import is_version
@@ -33,6 +39,10 @@ _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "retry": dict,
     "timeouts": dict,
     "metadata": dict,
+    "resources": dict,
+    "memory_mb": int,
+    "step_seconds": (int, float),
+    "max_attempts": int,
     "parameters": dict,
     "result": dict,
     "http": dict,
@@ -121,6 +131,10 @@ def declared(entry: Any, source: str = "") -> Declared:
     _check_schema(f"{where}: result", entry.get("result", {}))
     spec = _spec(entry)
     _check_words(spec)
+    if wrong := wrong_limit(spec.resources):
+        raise InvalidDeclaration(
+            f"{where}: {wrong} {spec.resources[wrong]!r} is no limit: give a number, 0 for none"
+        )
     if "http" not in entry:
         return Declared(spec)
     schema = entry.get("parameters", {"type": "object"})
@@ -179,6 +193,10 @@ def _spec(entry: Mapping[str, Any]) -> ComponentSpec:
         timeouts=entry.get("timeouts"),
         metadata=metadata,
         build=entry.get("build") or _build(entry),
+        resources={
+            **entry.get("resources", {}),
+            **{name: entry[name] for name in LIMITS if entry.get(name)},
+        },
     )
 
 

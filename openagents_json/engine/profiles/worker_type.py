@@ -7,11 +7,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-LONGEST_SECONDS: Final = 86_400.0 * 366
+from openagents_json.workflow.component_spec import LIMITS
+
 SHORTEST_LEASE_MS: Final = 300
 LONGEST_LEASE_MS: Final = 3_600_000
-MOST_MEMORY_MB: Final = 4_194_304
-MOST_ATTEMPTS: Final = 1_000_000
 MOST_AT_ONCE: Final = 1000
 """Steps of a process, and processes of a type."""
 
@@ -34,16 +33,17 @@ class StepSettings(BaseModel):
 
     memory_mb: int = _number(
         "MB that the process of a step may have; the step that takes more fails, and its process ends",
-        MOST_MEMORY_MB,
+        LIMITS["memory_mb"],
     )
     step_seconds: float = Field(
         default=0,
         ge=0,
-        le=LONGEST_SECONDS,
+        le=LIMITS["step_seconds"],
         description="how long an attempt may take, whatever its document says",
     )
     max_attempts: int = _number(
-        "how many attempts a step has, whatever its document says", MOST_ATTEMPTS
+        "how many attempts a step has, whatever its document says",
+        LIMITS["max_attempts"],
     )
 
 

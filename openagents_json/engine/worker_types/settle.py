@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from executor.attempts.step_limits import (
     MEGABYTE,
+    NO_LIMITS,
     LimitsOfTypes,
     StepLimits,
     TypeLimits,
+    declared_limits,
 )
 from executor.worker.memory import can_measure, resident_bytes
 from executor.worker.runtime import WorkSettings
@@ -25,11 +27,10 @@ from openagents_json.engine.profiles.worker_type import (
 )
 
 if TYPE_CHECKING:
+    from openagents_json.catalog.registry import Registry
     from openagents_json.engine.settings import Settings
 
 log = logging.getLogger(__name__)
-
-NOTHING = StepSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,62 @@ def processes_of(
     return TypeProcesses(name, queue, own, pool, worker_type.min_processes, at_most)
 
 
-def work_settings(settings: Settings, queues: Sequence[str]) -> WorkSettings:
-    """Return how a process works that serves some queues."""
+def worker_settings(
+    settings: Settings,
+    queues: Sequence[str],
+    registry: Registry,
+    pool: str,
+    tell: Callable[[str], None],
+) -> WorkSettings:
+    """Return how a worker process works that serves some queues with its components.
+
+    What components declare of memory is held where the pool can, and where it cannot, that is told. What is configured
+    has to be held. Raises InvalidSetting.
+    """
+    check_memory(work_settings(settings, queues), pool)
+    work = work_settings(settings, queues, registry)
+    if pool == PREFORK and can_measure():
+        check_memory(work, pool)
+        return work
+    if work.limits_memory:
+        tell(
+            f"memory limits of components are not held by the pool {pool!r}; "
+            'say pool = "prefork" of their worker type'
+        )
+    return replace(work, limits=work.limits.without_memory())
+
+
+def in_threads(settings: Settings) -> Settings:
+    """Return the settings of one process that serves all worker types in threads: limits of time and attempts hold."""
+    types = {name: _in_threads(x) for name, x in settings.worker_types.items()}
+    return settings.model_copy(update={"worker_types": types})
+
+
+def _in_threads(worker_type: WorkerType) -> WorkerType:
+    any_memory = {"memory_mb": 0}
+    components = {
+        name: own.model_copy(update=any_memory)
+        for name, own in worker_type.components.items()
+    }
+    usual = {
+        name: WorkerType.model_fields[name].default
+        for name in ("pool", "concurrency", "min_processes", "max_processes")
+    }
+    return worker_type.model_copy(
+        update={**usual, **any_memory, "components": components}
+    )
+
+
+def work_settings(
+    settings: Settings, queues: Sequence[str], registry: Registry | None = None
+) -> WorkSettings:
+    """Return how a process works that serves some queues, with the limits that its components declare."""
     by_queue = _by_queue(settings)
+    declared = {} if registry is None else declared_limits(registry.specs())
     limits = {
-        queue: _limits_of(by_queue[queue]) for queue in queues if queue in by_queue
+        queue: _limits_of(by_queue.get(queue, WorkerType()), declared)
+        for queue in queues
+        if declared or queue in by_queue
     }
     return WorkSettings(
         queues=tuple(queues),
@@ -80,7 +132,7 @@ def work_settings(settings: Settings, queues: Sequence[str]) -> WorkSettings:
         async_limit=settings.async_limit,
         prefetches=_numbers(by_queue, "prefetch"),
         slots=_numbers(by_queue, "concurrency"),
-        limits=LimitsOfTypes(limits),
+        limits=LimitsOfTypes(limits, registry),
     )
 
 
@@ -120,7 +172,8 @@ def check_memory(work: WorkSettings, pool: str) -> None:
     if limit_mb <= at_rest_mb:
         raise InvalidSetting(
             "worker_types",
-            f"memory_mb is {limit_mb}, and a process that has loaded the components has {at_rest_mb} MB already",
+            f"memory_mb of a worker type or a component is {limit_mb}, and a process that has loaded the "
+            f"components has {at_rest_mb} MB already",
         )
 
 
@@ -131,30 +184,33 @@ def _by_queue(settings: Settings) -> dict[str, WorkerType]:
     }
 
 
-def _limits_of(worker_type: WorkerType) -> TypeLimits:
-    usual = _limits(worker_type, NOTHING)
-    components = {
-        name: _limits(own, worker_type) for name, own in worker_type.components.items()
+def _limits_of(
+    worker_type: WorkerType, declared: Mapping[str, StepLimits]
+) -> TypeLimits:
+    """Return the limits of a type: those said of a component of it first, then what that declares, then the type's."""
+    usual = _limits(worker_type)
+    said = {name: _limits(own) for name, own in worker_type.components.items()}
+    of_versions = {
+        name: said.get(name.partition("@")[0], NO_LIMITS).over(own).over(usual)
+        for name, own in declared.items()
     }
-    return TypeLimits(usual, components)
+    of_names = {name: own.over(usual) for name, own in said.items()}
+    return TypeLimits(usual, {**of_names, **of_versions})
 
 
-def _limits(own: StepSettings, usual: StepSettings) -> StepLimits:
-    """Return limits as they are said; what is 0 is as usual."""
-    seconds = own.step_seconds or usual.step_seconds
-    memory_mb = own.memory_mb or usual.memory_mb
-    attempts = own.max_attempts or usual.max_attempts
-    return StepLimits(round(seconds * 1000), memory_mb, attempts)
+def _limits(said: StepSettings) -> StepLimits:
+    """Return limits as they are said; 0 is none."""
+    return StepLimits(
+        round(said.step_seconds * 1000), said.memory_mb, said.max_attempts
+    )
 
 
 def in_this_process(
-    settings: Settings, queues: Sequence[str], threads: int
+    settings: Settings, queues: Sequence[str], threads: int, registry: Registry
 ) -> WorkSettings:
     """Return how threads of a program work: so many for each queue, without limits that only a process can hold."""
-    work = work_settings(settings, queues)
+    work = work_settings(settings, queues, registry)
     if work.limits_memory:
         log.warning("memory limits are not held here: threads share their process")
-    unheld = {
-        queue: limits.without_memory() for queue, limits in work.limits.types.items()
-    }
-    return replace(work, concurrency=threads, slots={}, limits=LimitsOfTypes(unheld))
+    unheld = work.limits.without_memory()
+    return replace(work, concurrency=threads, slots={}, limits=unheld)

@@ -110,6 +110,31 @@ def test_a_step_has_no_more_attempts_than_its_worker_type_allows(begin: Open) ->
     assert count(engine, failed.id, "StepStarted") == 4
 
 
+@pytest.mark.parametrize("server", ["valkey"], indirect=True)
+def test_a_step_has_no_more_time_and_attempts_than_its_component_declares(
+    server: Server,
+) -> None:
+    registry = Registry()
+
+    @registry.agent("writer", max_attempts=2)
+    class Writer:
+        @capability(effect="idempotent", step_seconds=0.3)
+        def fail(self, context: Context) -> None:
+            if context.attempt == 1:
+                context.token.wait(60)
+            raise ConnectionError("down")
+
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=registry, workers=1, partitions=1
+    ) as engine:
+        tried = one("writer.fail", retry={"max_retries": 9, "delay_seconds": 0})
+        failed = engine.run(tried, timeout=60)
+        assert failed.error is not None
+        assert failed.error["type"] == "ConnectionError"
+        assert count(engine, failed.id, "StepTimedOut") == 1
+        assert count(engine, failed.id, "StepStarted") == 2
+
+
 def test_with_a_prefetch_of_one_no_step_waits_behind_another(
     begin: Open, held: Held
 ) -> None:

@@ -56,6 +56,19 @@ def test_a_folder_of_specs_is_loaded(tmp_path: Path) -> None:
     )
 
 
+def test_limits_of_a_spec_stand_among_its_resources(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    limits = {"max_attempts": 2, "resources": {"memory_mb": 300, "disk": "much"}}
+    file.write_text(json.dumps({"name": "one", "http": CALL, **limits}))
+    spec = load([str(file)], announced=False).find("one")
+    assert spec is not None
+    assert spec.resources == {"max_attempts": 2, "memory_mb": 300, "disk": "much"}
+    wrong = {"resources": {"memory_mb": "300"}}
+    file.write_text(json.dumps({"name": "one", "http": CALL, **wrong}))
+    with pytest.raises(CannotLoad, match="memory_mb '300' is no limit"):
+        load([str(file)], announced=False)
+
+
 def test_documents_are_checked_against_specs_that_nothing_here_runs(
     tmp_path: Path,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from jsonschema import Draft202012Validator
 
 from cli.commands.fleet.scaling import IDLE_MS, Scaling
 from executor.attempts.step_limits import StepLimits
+from openagents_json import tool
 from openagents_json.catalog.registry import Registry
+from openagents_json.components.errors import InvalidDeclaration
 from openagents_json.engine import Settings
 from openagents_json.engine.errors import InvalidProfile, InvalidSetting
 from openagents_json.engine.profiles.resolve import resolve
@@ -23,6 +26,7 @@ from openagents_json.engine.worker_types.settle import (
     pool_of,
     processes_of,
     work_settings,
+    worker_settings,
 )
 from openagents_json.engine.workers import _without_components
 
@@ -170,6 +174,64 @@ def test_limits_of_a_component_stand_above_those_of_its_type(folder: Path) -> No
     assert agent.of("writer.write@^1.0") == StepLimits(0, 1200, 2)
     assert agent.of("writer.read") == StepLimits(0, 900, 0)
     assert limits.smallest_memory_mb == 900
+
+
+def test_what_a_component_declares_stands_between_its_configuration_and_its_type(
+    folder: Path,
+) -> None:
+    registry = Registry()
+
+    @registry.tool("writer.write", memory_mb=700, max_attempts=5, step_seconds=1.5)
+    def write() -> None: ...
+
+    @registry.tool("writer.read", resources={"max_attempts": 4, "gpus": "one"})
+    def read_1() -> None: ...
+
+    @registry.tool("writer.read", version="2.0.0", memory_mb=800)
+    def read_2() -> None: ...
+
+    limits = work_settings(read(folder, {}), ("agent", "other"), registry).limits
+    agent, other = limits.types["agent"], limits.types["other"]
+    assert agent.of("writer.write", registry) == StepLimits(1500, 1200, 2)
+    assert agent.of("writer.read@^0.1", registry) == StepLimits(0, 900, 4)
+    assert agent.of("writer.read@^2", registry) == StepLimits(0, 800, 0)
+    assert agent.of("writer.other", registry) == StepLimits(0, 900, 0)
+    assert other.of("writer.write", registry) == StepLimits(1500, 700, 5)
+    assert limits.catalog is registry
+
+
+def test_limits_that_no_limit_could_be_are_refused_where_they_are_declared() -> None:
+    for option, value in (
+        ("memory_mb", "900"),
+        ("memory_mb", 1.5),
+        ("step_seconds", -1),
+        ("step_seconds", math.nan),
+        ("max_attempts", True),
+        ("resources", {"max_attempts": "two"}),
+        ("resources", 3),
+    ):
+        options: dict[str, Any] = {option: value}
+        with pytest.raises(InvalidDeclaration, match=option):
+            tool("x", **options)
+
+
+def test_a_memory_limit_of_a_component_is_held_or_it_is_told_that_it_is_not(
+    folder: Path,
+) -> None:
+    registry = Registry()
+
+    @registry.tool("big", memory_mb=100_000, max_attempts=2)
+    def big() -> None: ...
+
+    told: list[str] = []
+    settings = read(folder, {})
+    held = worker_settings(settings, ("tool",), registry, "prefork", told.append)
+    assert held.limits_memory
+    assert told == []
+    unheld = worker_settings(settings, ("tool",), registry, "threads", told.append)
+    assert not unheld.limits_memory
+    assert unheld.limits.types["tool"].of("big", registry) == StepLimits(0, 0, 2)
+    assert "not held by the pool 'threads'" in told[0]
 
 
 def test_a_memory_limit_is_refused_where_it_could_not_be_held(folder: Path) -> None:
