@@ -242,6 +242,38 @@ def test_documents_are_checked_against_what_is_loaded_and_not_what_once_was(
         assert not re.search(r"^(say|kills|hangs)\.json", dev.text, re.M)
 
 
+LIMITS = """
+[profiles.default.worker_types.tool]
+pool = "prefork"
+memory_mb = 900
+max_attempts = 1
+"""
+SPEC = "name: {}\nhttp: {{method: get, base: 'http://127.0.0.1:9', path: /a}}\n"
+
+
+def test_a_folder_of_specs_is_followed_and_worker_types_limit_their_steps(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "openagents.toml").write_text(LIMITS)
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "lamps.yaml").write_text(SPEC.format("shop.lamps"))
+    with developing(tmp_path, named=("-c", "components.py", "-c", "specs/")) as dev:
+        dev.says("memory limits of types are for `openagents worker --type`")
+        failed = openagents("run", "flaky.json", folder=tmp_path)
+        assert failed.returncode == 1
+        assert "not yet" in failed.stdout
+
+        dev.write("shop.json", json.dumps(document("shop.chairs")))
+        at = dev.says(r"shop\.json.*there is no component 'shop\.chairs'")
+        dev.write("specs/chairs.yaml", SPEC.format("shop.chairs"))
+        at = dev.says(r"reloaded: specs/chairs\.yaml", at)
+        dev.write("specs/chairs.yaml", "name: [")
+        at = dev.says("as they were before go on working", at)
+        (tmp_path / "specs" / "chairs.yaml").unlink()
+        dev.says(r"reloaded: specs/chairs\.yaml", at)
+    assert "Traceback" not in dev.text
+
+
 def test_components_that_cannot_be_loaded_at_the_start_end_it(tmp_path: Path) -> None:
     (tmp_path / "components.py").write_text("import nothing_of_that_name\n")
     done = subprocess.run(
