@@ -7,9 +7,8 @@ their order: an embedded engine that is not told which components to run takes t
 
 from __future__ import annotations
 
-import difflib
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import (
@@ -24,6 +23,12 @@ from typing import (
 )
 
 from openagents_json.components.errors import InvalidDeclaration
+from openagents_json.components.step_options import (
+    OF_STEPS,
+    nearest,
+    plain,
+    wrong_for_steps,
+)
 from openagents_json.workflow.component_spec import (
     EFFECTS,
     LIMITS,
@@ -194,7 +199,7 @@ def _declare(
         members[option] = tuple(members.get(option, ()))
     for option in OF_STEPS:
         if members.get(option) is not None:
-            members[option] = _plain(members[option])
+            members[option] = plain(members[option])
     metadata = dict(options.get("metadata") or {})
     if "config" in options:
         metadata["config"] = options["config"]
@@ -210,41 +215,6 @@ def _declare(
     return note
 
 
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as a step of a document has them."""
-    return {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in options.items()
-    }
-
-
-OF_STEPS: Final[Mapping[str, str]] = {
-    "retry": '{"max_retries": 2}',
-    "timeouts": '{"heartbeat": 30}',
-}
-"""Options that are what they are in a step, each with an example."""
-
-
-def _wrong_for_steps(name: str, given: Any) -> str:
-    """Say what is wrong with an option that is what it is in a step, empty when nothing is."""
-    if not isinstance(given, Mapping):
-        return f"is no mapping, as {OF_STEPS[name]}"
-    from jsonschema import Draft202012Validator
-
-    from openagents_json.workflow.language.options import Object
-    from openagents_json.workflow.language.steps import Retry, Timeouts
-
-    kinds: dict[str, type[Object]] = {"retry": Retry, "timeouts": Timeouts}
-    schema = kinds[name].json_schema()
-    options = schema["properties"]
-    for key in given:
-        if key not in options:
-            return f"has an unknown {key!r}; {_nearest(key, options)}"
-    for error in Draft202012Validator(schema).iter_errors(_plain(given)):
-        return f"is wrong at {'.'.join(map(str, error.path))}: {error.message}"
-    return ""
-
-
 def _check(kind: str, options: Mapping[str, Any]) -> None:
     """Refuse what would be passed over in silence: a payment is made three times for a misspelt effect.
 
@@ -252,7 +222,7 @@ def _check(kind: str, options: Mapping[str, Any]) -> None:
     """
     for key in options:
         if key not in _KNOWN[kind]:
-            hint = _nearest(key, _KNOWN[kind])
+            hint = nearest(key, _KNOWN[kind])
             raise InvalidDeclaration(
                 f"@{kind}: there is no option {key!r}; {hint}",
                 remedy="what is yours goes under metadata={}",
@@ -262,20 +232,13 @@ def _check(kind: str, options: Mapping[str, Any]) -> None:
             raise InvalidDeclaration(f"@{kind}: {key}={value!r} {wrong}")
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), 1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(sorted(names))}"
-
-
 def _wrong(key: str, value: Any) -> str:
     """Say what is wrong with the value of an option, empty when nothing is."""
     if key == "effect" and value is not None and value not in EFFECTS:
         likely = str(value).lower().replace("-", "_")
-        return f"is no effect; {_nearest(likely, EFFECTS)}"
+        return f"is no effect; {nearest(likely, EFFECTS)}"
     if key in OF_STEPS and value is not None:
-        return _wrong_for_steps(key, value)
+        return wrong_for_steps(key, value)
     rule = _RULES.get(key)
     if rule is None:
         return ""

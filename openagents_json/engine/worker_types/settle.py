@@ -187,22 +187,21 @@ def _by_queue(settings: Settings) -> dict[str, WorkerType]:
 def _limits_of(
     worker_type: WorkerType, declared: Mapping[str, StepLimits]
 ) -> TypeLimits:
-    """Return the limits of a type: those said of a component of it first, then what that declares, then the type's."""
+    """Return the limits of a type: what is configured for a component counts, then what it declares, then the type."""
     usual = _limits(worker_type)
-    said = {name: _limits(own) for name, own in worker_type.components.items()}
+    own = {name: _limits(settings) for name, settings in worker_type.components.items()}
     of_versions = {
-        name: said.get(name.partition("@")[0], NO_LIMITS).over(own).over(usual)
-        for name, own in declared.items()
+        name: own.get(name.partition("@")[0], NO_LIMITS).over(limits).over(usual)
+        for name, limits in declared.items()
     }
-    of_names = {name: own.over(usual) for name, own in said.items()}
+    of_names = {name: limits.over(usual) for name, limits in own.items()}
     return TypeLimits(usual, {**of_names, **of_versions})
 
 
-def _limits(said: StepSettings) -> StepLimits:
-    """Return limits as they are said; 0 is none."""
-    return StepLimits(
-        round(said.step_seconds * 1000), said.memory_mb, said.max_attempts
-    )
+def _limits(settings: StepSettings) -> StepLimits:
+    """Return limits as they are configured; 0 is none."""
+    time_ms = round(settings.step_seconds * 1000)
+    return StepLimits(time_ms, settings.memory_mb, settings.max_attempts)
 
 
 def in_this_process(
