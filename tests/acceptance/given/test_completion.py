@@ -28,9 +28,16 @@ WORKFLOW = {"id": "greeting", "steps": [{"id": "wait", "wait_for": "go"}]}
 ALLOWED = {"hiredis"}
 """What is imported of the drivers and libraries: what packs commands, and nothing that connects."""
 
-COUNT = """
-import sys
+PATIENT = """
+import openagents_json.engine.inspection.completion as completion
+completion.SECONDS = 60
 from cli.main import main
+"""
+"""What completes without the deadline of whoever has pressed a key: what is proposed is not how soon."""
+
+COUNT = f"""
+import sys
+{PATIENT}
 try:
     main()
 except SystemExit:
@@ -58,9 +65,11 @@ def folder_of(engine: Engine) -> Path:
     return Path(engine.url.removeprefix("unix://")).parents[1]
 
 
-def proposals(*words: str, folder: Path, beginning: str = "") -> list[str]:
+def proposals(
+    *words: str, folder: Path, beginning: str = "", program: str = f"{PATIENT}main()"
+) -> list[str]:
     """Return what would be proposed for the last word, as the shell's script asks for it."""
-    done = asked(*words, folder=folder, beginning=beginning)
+    done = asked(*words, folder=folder, beginning=beginning, program=program)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     return [line.partition(",")[2] for line in lines if line]
@@ -71,11 +80,11 @@ def asked(
     folder: Path,
     beginning: str = "",
     shell: str = "bash",
-    program: str | None = None,
+    program: str = f"{PATIENT}main()",
 ) -> subprocess.CompletedProcess[str]:
     line = ["openagents", *words, beginning]
     return subprocess.run(
-        [sys.executable, "-c", program or COMMAND[2]],
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -92,6 +101,8 @@ def asked(
 def test_names_of_the_store_are_proposed(engine: Engine) -> None:
     folder = folder_of(engine)
     first = engine.start(WORKFLOW)
+    started_ms = engine.core.store.now_ms()
+    wait_for(lambda: engine.core.store.now_ms() > started_ms)  # so that one is later
     latest = engine.start(WORKFLOW)
     where = ("--data", "data")
     runs = proposals("runs", "show", *where, folder=folder)
@@ -160,7 +171,8 @@ def test_a_store_that_does_not_answer_proposes_nothing_and_nothing_is_started(
     assert started.returncode == 0, started.stderr
     with socket.create_server(("127.0.0.1", 0)) as silent:
         away = f"redis://127.0.0.1:{silent.getsockname()[1]}"
-        assert proposals("runs", "show", "--url", away, folder=tmp_path) == []
+        shown = ("runs", "show", "--url", away)
+        assert proposals(*shown, folder=tmp_path, program=COMMAND[2]) == []
     for url in ("redis://127.0.0.1:1", "redis://a:word@127.0.0.1:1", "http://x", "@no"):
         assert proposals("schedules", "show", "--url", url, folder=tmp_path) == []
     (tmp_path / "openagents.toml").write_text("[profiles\n")
