@@ -32,7 +32,7 @@ def opened(server: Server) -> Iterator[Open]:
         options = {
             "workers": 2,
             "components": components(),
-            "lease_ms": 1000,
+            "lease_ms": 30_000,
             "partitions": 2,
             **options,
         }

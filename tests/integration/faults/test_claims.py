@@ -66,7 +66,7 @@ def opened(server: Server, calls: Calls) -> Iterator[Open]:
             "components": calls.registry(),
             "prefix": prefix,
             "partitions": 2,
-            "lease_ms": 1500,
+            "lease_ms": 4000,
             **options,
         }
         engines.append(Engine.connect(options.pop("url", server.url), **options))

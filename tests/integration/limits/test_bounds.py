@@ -49,7 +49,7 @@ def opened(server: Server) -> Iterator[Open]:
                 components=components or [],
                 partitions=1,
                 limits=limits,
-                lease_ms=1000,
+                lease_ms=3000,
             )
             return stack.enter_context(engine)
 

@@ -77,7 +77,7 @@ def test_a_component_without_heartbeat_is_timed_out_and_its_late_result_ignored(
         "id": "a",
         "component": "beating",
         "inputs": {"beats": 30, "pause": 0},
-        "timeouts": {"heartbeat": 1},
+        "timeouts": {"heartbeat": 20},
     }
     assert engine.run(steps(lively), timeout=20).output == {"a": 30}
 

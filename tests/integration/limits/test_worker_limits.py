@@ -67,7 +67,7 @@ def begin(server: Server, held: Held) -> Iterator[Open]:
             url=server.url,
             prefix=server.prefix(),
             partitions=1,
-            lease_ms=1500,
+            lease_ms=30_000,
             worker_types={"tool": WorkerType(**limits)},
         )
         opened.append(Engine.open(settings, components=held.registry, workers=1))

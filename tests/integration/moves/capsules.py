@@ -74,7 +74,7 @@ def stores(server: Server) -> Iterator[Callable[..., Engine]]:
             "components": COMPONENTS,
             "workers": 2,
             "partitions": 4,
-            "lease_ms": 1500,
+            "lease_ms": 30_000,
         }
         engines.append(
             Engine.connect(

@@ -44,7 +44,7 @@ def opened(server: Server) -> Iterator[Open]:
     prefix, engines = server.prefix(), []
 
     def begin(components: Registry, workers: int = 1, **options: Any) -> Engine:
-        options = {"prefix": prefix, "partitions": 2, "lease_ms": 1500, **options}
+        options = {"prefix": prefix, "partitions": 2, "lease_ms": 30_000, **options}
         engines.append(
             Engine.connect(
                 server.url, components=components, workers=workers, **options

@@ -54,7 +54,7 @@ def opening(server: Server) -> Iterator[Open]:
             "components": registry(),
             "workers": 2,
             "partitions": 4,
-            "lease_ms": 3000,
+            "lease_ms": 30_000,
         }
         options = {**defaults, **options, "encryption_keys": keys}
         engines.append(Engine.connect(server.url, prefix=prefix, **options))

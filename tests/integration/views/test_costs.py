@@ -31,6 +31,8 @@ def stat(connection: Connection, section: str, name: str) -> int:
 
 @pytest.fixture
 def engine(private_server: Server, telemetry: Telemetry | None) -> Iterator[Engine]:
+    # Nothing is killed here; and the longer steps take, the more the background asks meanwhile.
+    private_server.look.client.config_set("appendfsync", "everysec")
     with Engine.connect(
         private_server.url,
         components=load([str(COMPONENTS)]),
@@ -65,7 +67,7 @@ def test_a_sequential_step_is_one_round_trip_and_one_commit(
     round_trips = stat(admin, "stats", "total_reads_processed") - before
     assert engine.state(run).status == "completed"
     assert (
-        STEPS <= round_trips < 1.8 * STEPS
+        STEPS <= round_trips < 2 * STEPS
     )  # the rest is the start and the background's
     assert (
         len({event.commit for event in engine.history(run)}) == STEPS + 2
