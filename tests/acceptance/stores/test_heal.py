@@ -315,6 +315,7 @@ def test_what_the_environment_has_for_components_is_given_by_name(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("server", ["valkey"], indirect=True)
 @pytest.mark.parametrize(
     "point", ["RunBacktested", "WaveStarted", "RunHealed", "WaveClosed", "second wave"]
 )

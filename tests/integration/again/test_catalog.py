@@ -21,6 +21,7 @@ from openagents_json.engine import Engine, Settings
 from openagents_json.engine.cataloging.catalog import CatalogFilter
 from openagents_json.engine.diagnosis.doctor import diagnose
 from tests.conftest import Server, wait_for
+from tests.fork_server import ForkedProcess
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ def test_of_eight_processes_one_registers_each_version_and_the_others_are_told_w
     engine: Engine, server: Server, prefix: str
 ) -> None:
     processes = [
-        subprocess.Popen(
+        ForkedProcess(
             [sys.executable, "-c", REGISTERS, server.url, prefix, f"p{n}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -62,7 +62,7 @@ def opened(server: Server) -> Iterator[Open]:
         defaults: dict[str, Any] = {
             "components": [pay, look],
             "partitions": 2,
-            "lease_ms": 600,
+            "lease_ms": 30_000,
         }
         engines.append(
             Engine.connect(
@@ -109,7 +109,7 @@ def test_a_worker_leaves_a_run_alone_until_what_was_changed_is_put_right(
     run = waiting(engine, BIG)
     key, old = swapped(engine, run)
     engine.signal(run, "go")  # by one who knows the plan, and so schedules what is next
-    opened(workers=2)
+    opened(workers=2, lease_ms=600)
     wait_for(lambda: any(e.type == "StepStarted" for e in engine.history(run)))
     wait_for(lambda: not _leased(engine, run))
     assert [e.type for e in engine.history(run)][-1] == "StepStarted"
@@ -141,7 +141,7 @@ def test_a_payload_that_was_replaced_is_not_used(opened: Open, tmp_path: Any) ->
         with pytest.raises(BlobChanged, match="not what its hash says"):
             ask()
     engine.signal(run, "go")
-    opened(workers=2)
+    opened(workers=2, lease_ms=600)
     wait_for(lambda: any(e.type == "StepStarted" for e in engine.history(run)))
     wait_for(lambda: not _leased(engine, run))
     write_to_store(engine, key, old)
