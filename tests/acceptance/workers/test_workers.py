@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -166,7 +165,11 @@ def kinds(engine: Engine, run: str) -> list[str]:
     ids=str,
 )
 def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
-    begin: tuple[Engine, Begin], pool: str, signals: list[str], tmp_path: Path
+    begin: tuple[Engine, Begin],
+    server: Server,
+    pool: str,
+    signals: list[str],
+    tmp_path: Path,
 ) -> None:
     """A service manager and a terminal send their signals to every process of the group."""
     engine, start = begin
@@ -177,12 +180,15 @@ def test_whatever_signal_all_processes_of_a_worker_get_a_step_is_given_back(
     run = engine.start(one("hangs_once", inputs={"marker": str(marker)}))
     wait_for(marker.exists, 60)
     start("--name", "second", lease_ms=600_000)
-    for number, name in enumerate(signals):
-        if number:
-            threading.Event().wait(0.5)  # two that are sent at once are one
+    log = server.directory / "worker.log"
+    before = log.read_text().count("stopping: steps that run")
+    os.killpg(first.pid, getattr(signal, signals[0]))
+    # Two that are sent at once are one.
+    wait_for(lambda: log.read_text().count("stopping: steps that run") > before)
+    for name in signals[1:]:
         os.killpg(first.pid, getattr(signal, name))
-    assert engine.wait(run, timeout=60).ok
-    assert first.wait(60) == 0
+    assert engine.wait(run, timeout=120).ok
+    assert first.wait(120) == 0
     assert {"StepFailed", "StepLeaseLost"}.isdisjoint(kinds(engine, run))
     assert "StepReleased" in kinds(engine, run)
 

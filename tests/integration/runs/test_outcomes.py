@@ -297,7 +297,7 @@ def test_many_threads_that_wait_leave_the_drains_of_their_program_their_connecti
     ]
     for thread in threads:
         thread.start()
-    assert [engine.run(INNOCENT, timeout=5).status for _ in range(10)] == [
+    assert [engine.run(INNOCENT, timeout=60).status for _ in range(10)] == [
         "completed"
     ] * 10
     engine.signal(waited, "go")
