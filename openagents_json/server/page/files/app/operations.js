@@ -9,6 +9,8 @@ export const OPERATIONS = Object.freeze({
   startRun: "POST /v1/runs",
   listRuns: "GET /v1/runs",
   countRuns: "GET /v1/runs/count",
+  getRunAt: "GET /v1/runs/{run}/state",
+  getRunLayout: "GET /v1/runs/{run}/layout",
   getRunSteps: "GET /v1/runs/{run}/steps",
   getRunHistory: "GET /v1/runs/{run}/history",
   getRunTimeline: "GET /v1/runs/{run}/timeline",

@@ -2,7 +2,7 @@ import { html, useEffect, useRef } from "../../vendored/preact.js";
 import { link } from "../address.js";
 import { errorLine } from "../formats.js";
 import { Status, Time, Took } from "../parts/small.js";
-import { narrowed } from "./runs_filters.js";
+import { narrowed } from "./filters.js";
 
 /**
  * Runs in a table; cells are links that narrow the list.

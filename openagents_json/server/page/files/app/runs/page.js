@@ -3,10 +3,10 @@ import { link } from "../address.js";
 import { call } from "../api.js";
 import { usePolling } from "../polling.js";
 import { ProblemNote } from "../parts/small.js";
-import { Filters } from "./runs_filters.js";
+import { Filters } from "./filters.js";
 import { Beginning } from "./beginning.js";
-import { StatusCounts } from "./runs_counts.js";
-import { RunTable } from "./runs_table.js";
+import { StatusCounts } from "./counts.js";
+import { RunTable } from "./table.js";
 
 const EVERY_MS = 2_000;
 

@@ -1,14 +1,34 @@
 import { html, useSignal } from "../../vendored/preact.js";
 import { errorLine } from "../formats.js";
 import { Status, Time, Took, Value } from "../parts/small.js";
+import { withoutIndexes } from "./standing.js";
 
 const SHOWN = 200;
 
 /**
- * The steps of a run; each can be opened to what it was given, what it returned, and its attempts.
- * @param {{rows: any[], steps: any[], bars: any[], nowMs: number}} properties
+ * Return the rows of steps as they were at a moment.
+ * @param {any[]} rows as they are now
+ * @param {any[]} steps of the run as it was then
+ * @param {number} untilMs
  */
-export function Steps({ rows, steps, bars, nowMs }) {
+export function rowsThen(rows, steps, untilMs) {
+  const stepOf = new Map(steps.map((step) => [step.id, step]));
+  const before = (/** @type {number | null} */ ms) => (ms !== null && ms <= untilMs ? ms : null);
+  return rows.map((row) => {
+    const step = stepOf.get(row.path);
+    const times = { began_ms: before(row.began_ms), ended_ms: before(row.ended_ms) };
+    const standing = step
+      ? { status: step.status, attempts: step.attempt, error: step.error }
+      : { status: "not begun", attempts: 0, error: null, began_ms: null, ended_ms: null };
+    return { ...row, ...times, ...standing, reason: "", counts: null };
+  });
+}
+
+/**
+ * The steps of a run; each can be opened to what it was given, what it returned, and its attempts.
+ * @param {{rows: any[], steps: any[], bars: any[], nowMs: number, chosen: string}} properties
+ */
+export function Steps({ rows, steps, bars, nowMs, chosen }) {
   const most = useSignal(SHOWN);
   const stepOf = new Map(steps.map((step) => [step.id, step]));
   const barOf = new Map(bars.map((bar) => [bar.path, bar]));
@@ -18,18 +38,19 @@ export function Steps({ rows, steps, bars, nowMs }) {
       <th scope="col">Step</th><th scope="col">Status</th><th scope="col">Attempts</th>
       <th scope="col">Began</th><th scope="col">Took</th><th scope="col">What is with it</th>
     </tr></thead>
-    <tbody>${shown.map((row) => html`<${Row} key=${row.path} row=${row} step=${stepOf.get(row.path)} bar=${barOf.get(row.path)} nowMs=${nowMs} />`)}</tbody>
+    <tbody>${shown.map((row) => html`<${Row} key=${row.path} row=${row} step=${stepOf.get(row.path)} bar=${barOf.get(row.path)} nowMs=${nowMs}
+      isChosen=${chosen !== "" && (row.path === chosen || withoutIndexes(row.path) === chosen)} />`)}</tbody>
   </table></div>
   ${rows.length > shown.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
     Show more: ${rows.length - shown.length} are left</button>`}`;
 }
 
-/** @param {{row: any, step: any, bar: any, nowMs: number}} properties */
-function Row({ row, step, bar, nowMs }) {
+/** @param {{row: any, step: any, bar: any, nowMs: number, isChosen: boolean}} properties */
+function Row({ row, step, bar, nowMs, isChosen }) {
   const isOpen = useSignal(false);
   const depth = row.path.split(".").length - 1;
   const id = `step-${row.path}`;
-  return html`<tr class=${isOpen.value ? "open" : ""}>
+  return html`<tr class=${isChosen ? "chosen" : ""}>
     <td class=${`depth-${Math.min(depth, 5)}`}>
       ${step
         ? html`<button type="button" class="fold" aria-expanded=${isOpen.value ? "true" : "false"} aria-controls=${id}
@@ -54,7 +75,9 @@ function counted(row) {
 
 /** @param {{step: any, bar: any, nowMs: number}} properties */
 function Details({ step, bar, nowMs }) {
-  const attempts = (bar?.spans ?? []).filter((/** @type {any} */ span) => span.kind === "attempt");
+  const attempts = (bar?.spans ?? []).filter(
+    (/** @type {any} */ span) => span.kind === "attempt" && span.began_ms <= nowMs,
+  );
   return html`${attempts.length > 0 && html`<table>
     <caption>Attempts</caption>
     <thead><tr><th scope="col">Number</th><th scope="col">Ended</th><th scope="col">Began</th><th scope="col">Took</th>

@@ -1,14 +1,14 @@
 import { html, useEffect, useRef, useSignal } from "../../vendored/preact.js";
 import { call } from "../api.js";
 import { Command, ProblemNote } from "../parts/small.js";
-import { ACTIONS, cliCommand, curlCommand } from "./run_commands.js";
+import { ACTIONS, cliCommand, curlCommand } from "./commands.js";
 
 /**
  * Buttons for what can be done to a run as it is.
  * @param {{info: any, waits: any[], onDone: () => void}} properties
  */
 export function Actions({ info, waits, onDone }) {
-  const chosen = useSignal(/** @type {import("./run_commands.js").Action | null} */ (null));
+  const chosen = useSignal(/** @type {import("./commands.js").Action | null} */ (null));
   const possible = ACTIONS.filter((action) => action.isFor(info.status));
   return html`<div class="actions">
     ${possible.map((action) => html`<button key=${action.name} type="button" onClick=${() => (chosen.value = action)}>${action.title}</button>`)}
@@ -17,7 +17,7 @@ export function Actions({ info, waits, onDone }) {
   </div>`;
 }
 
-/** @param {{action: import("./run_commands.js").Action, info: any, waits: any[], onDone: () => void, onClose: () => void}} properties */
+/** @param {{action: import("./commands.js").Action, info: any, waits: any[], onDone: () => void, onClose: () => void}} properties */
 function ActionDialog({ action, info, waits, onDone, onClose }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const problem = useSignal(/** @type {Error | null} */ (null));

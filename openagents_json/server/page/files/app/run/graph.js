@@ -1,0 +1,84 @@
+import { html } from "../../vendored/preact.js";
+import { mark } from "../formats.js";
+import { standings } from "./standing.js";
+
+const WIDE = 8;
+const HIGH = 18;
+
+/**
+ * The graph of a run: where its steps stand comes from the service, how they stand from the moment that is shown.
+ * @param {{layout: any, steps: any[], chosen: string, onChoose: (path: string) => void}} properties
+ */
+export function Graph({ layout, steps, chosen, onChoose }) {
+  const standing = standings(steps);
+  const width = (layout.width + 2) * WIDE;
+  const height = (layout.height + 1) * HIGH;
+  return html`<div class="scroll graph" tabindex="0" role="group" aria-label="Graph of the steps">
+    <svg width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`}>
+      ${layout.lines.map(line)}
+      ${layout.heads.map(head)}
+      ${layout.steps.map((/** @type {any} */ step) => html`<${Box} key=${step.path} step=${step} standing=${standing.get(step.path)}
+        isChosen=${step.path === chosen} onChoose=${onChoose} />`)}
+    </svg>
+  </div>`;
+}
+
+const middleX = (/** @type {number} */ x) => (x + 1) * WIDE + WIDE / 2;
+const middleY = (/** @type {number} */ y) => y * HIGH + HIGH;
+
+/** @param {{x: number, y: number, to_x: number, to_y: number}} part */
+function line({ x, y, to_x, to_y }) {
+  return html`<line x1=${middleX(x)} y1=${middleY(y)} x2=${middleX(to_x)} y2=${middleY(to_y)} />`;
+}
+
+/** @param {{x: number, y: number}} at */
+function head({ x, y }) {
+  const [middle, top] = [middleX(x), middleY(y)];
+  return html`<line x1=${middle} y1=${top} x2=${middle} y2=${top + 9} />
+    <path class="head" d=${`M${middle - 4} ${top + 8}L${middle + 4} ${top + 8}L${middle} ${top + HIGH}Z`} />`;
+}
+
+/** @param {{step: any, standing: import("./standing.js").Standing | undefined, isChosen: boolean, onChoose: (path: string) => void}} properties */
+function Box({ step, standing, isChosen, onChoose }) {
+  const status = standing?.status ?? "not begun";
+  const [x, y] = [middleX(step.x), middleY(step.y)];
+  const width = (step.width - 1) * WIDE;
+  const text = standing?.text ?? status;
+  const choose = (/** @type {Event} */ event) => {
+    if (event instanceof KeyboardEvent && event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    onChoose(step.path);
+  };
+  return html`<g class=${`box is-${status.replace(" ", "-")}`} tabindex="0" role="button" aria-pressed=${isChosen ? "true" : "false"}
+      onClick=${choose} onKeyDown=${choose}>
+    <rect x=${x} y=${y} width=${width} height=${(step.height - 1) * HIGH} rx="4" />
+    ${step.texts.map((/** @type {string} */ words, /** @type {number} */ row) =>
+      words === ""
+        ? html`<text class="standing" x=${x + 12} y=${y + (row + 1) * HIGH + 4}>${mark(status)} ${cut(text, step.width - 6)}</text>
+            <${CountBar} counts=${standing?.counts ?? {}} x=${x + 12} y=${y + (row + 1) * HIGH + 9} width=${width - 24} />`
+        : html`<text class=${row === 0 ? "title" : ""} x=${x + 12} y=${y + (row + 1) * HIGH + 4}>${words}</text>`,
+    )}
+  </g>`;
+}
+
+/**
+ * How the items of a step stand, as a bar.
+ * @param {{counts: Record<string, number>, x: number, y: number, width: number}} properties
+ */
+function CountBar({ counts, x, y, width }) {
+  const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  let left = x;
+  return Object.entries(counts).map(([status, count]) => {
+    const part = (count / all) * width;
+    left += part;
+    return html`<rect class=${`count-part is-${status}`} key=${status} x=${left - part} y=${y} width=${part} height="3" />`;
+  });
+}
+
+/**
+ * @param {string} text
+ * @param {number} most
+ */
+function cut(text, most) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+}

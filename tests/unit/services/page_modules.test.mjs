@@ -1,0 +1,66 @@
+// What the modules of the page compute, without a browser: run by test_page.py with node's own runner.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+const app = new URL("../../../openagents_json/server/page/files/app/", import.meta.url);
+const { duration, errorLine, quoted } = await import(new URL("formats.js", app));
+const { axis, placeOf } = await import(new URL("run/axis.js", app));
+const { standings } = await import(new URL("run/standing.js", app));
+
+test("durations are said as people say them", () => {
+  const said = [0, 340, 2_400, 12_000, 185_000, 7_800_000, 356_400_000].map(duration);
+  assert.deepEqual(said, ["0 ms", "340 ms", "2.4 s", "12 s", "3 m 5 s", "2 h 10 m", "4 d 3 h"]);
+});
+
+test("arguments are quoted for shells where they need it", () => {
+  assert.equal(quoted("7-01m8"), "7-01m8");
+  assert.equal(quoted("it's $HOME; rm"), "'it'\\''s $HOME; rm'");
+  assert.equal(quoted(""), "''");
+});
+
+test("an error is one line", () => {
+  assert.equal(errorLine({ type: "ValueError", message: "it broke" }), "ValueError: it broke");
+  assert.equal(errorLine(null), "");
+});
+
+test("a step stands as it does itself, and says what became of its items", () => {
+  const steps = [
+    { id: "pack", status: "active", attempt: 0 },
+    { id: "pack[0]", status: "completed", attempt: 1 },
+    { id: "pack[1]", status: "retrying", attempt: 2 },
+    { id: "loop[0].a", status: "failed", attempt: 1 },
+    { id: "loop[1].a", status: "completed", attempt: 1 },
+    { id: "price", status: "completed", attempt: 3 },
+  ];
+  const standing = standings(steps);
+  assert.deepEqual(standing.get("pack"), {
+    status: "active", text: "1 completed, 1 retrying", counts: { completed: 1, retrying: 1 },
+  });
+  assert.equal(standing.get("loop.a").status, "failed");
+  assert.equal(standing.get("price").text, "completed, attempt 3");
+});
+
+test("times in which everything waits are folded, and order is kept", () => {
+  const attempt = (from, to) => ({ kind: "attempt", began_ms: from, ended_ms: to });
+  const bars = [
+    { spans: [attempt(0, 1_000), { kind: "wait", began_ms: 1_000, ended_ms: 3_601_000 }] },
+    { spans: [attempt(3_601_000, 3_602_000)] },
+  ];
+  const whole = axis(bars, 0, 3_602_000, false);
+  assert.equal(whole.length, 1);
+  const folded = axis(bars, 0, 3_602_000, true);
+  assert.deepEqual(folded.map(({ isFolded }) => isFolded), [false, true, false]);
+  assert.equal(placeOf(folded, 0), 0);
+  assert.equal(placeOf(folded, 1_000), 47.5);
+  assert.equal(placeOf(folded, 3_601_000), 52.5);
+  assert.equal(placeOf(folded, 3_602_000), 100);
+  assert.equal(placeOf(folded, 9_999_999), 100);
+});
+
+test("nothing is folded where nothing waits, or nothing else happens", () => {
+  const busy = [{ spans: [{ kind: "attempt", began_ms: 0, ended_ms: null }] }];
+  assert.equal(axis(busy, 0, 500, true).length, 1);
+  assert.equal(axis([], 0, 500, true).length, 1);
+  const waiting = [{ spans: [{ kind: "wait", began_ms: 0, ended_ms: null }] }];
+  assert.equal(axis(waiting, 0, 500, true).length, 1);
+});
