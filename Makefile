@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup product compiled demo test test-fast fuzz fuzz-api check bench clean
+.PHONY: help setup product compiled demo test test-fast test-page fuzz fuzz-api check bench clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
 	@echo "make test   set up, then run all tests, side by side"
 	@echo "make test-fast  set up, then run what needs no worker processes: unit, property, contract, architecture, golden, fuzz"
+	@echo "make test-page  set up, then try the web page in Chromium; installs that where it is missing"
 	@echo "make fuzz   set up, then try inputs that nobody would write, for SECONDS=60 in all; REPLAY=file tries one again"
 	@echo "make fuzz-api  set up, then send the HTTP services requests made of their OpenAPI documents, EXAMPLES=50 for each operation"
 	@echo "make check  set up, then lint, types, import contracts"
@@ -46,6 +47,9 @@ test: compiled
 test-fast: compiled
 	@$(RUN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder -m "not slow" \
 	  tests/unit tests/property tests/contract tests/architecture tests/golden tests/fuzz
+
+test-page: setup
+	@scripts/test_page
 
 SECONDS ?= 60
 

@@ -5,6 +5,7 @@ import { test } from "node:test";
 const app = new URL("../../../openagents_json/server/page/files/app/", import.meta.url);
 const { duration, errorLine, quoted } = await import(new URL("formats.js", app));
 const { axis, placeOf } = await import(new URL("run/axis.js", app));
+const { fieldsOf, initialText, valueOf } = await import(new URL("parts/schema.js", app));
 const { standings } = await import(new URL("run/standing.js", app));
 
 test("durations are said as people say them", () => {
@@ -63,4 +64,34 @@ test("nothing is folded where nothing waits, or nothing else happens", () => {
   assert.equal(axis([], 0, 500, true).length, 1);
   const waiting = [{ spans: [{ kind: "wait", began_ms: 0, ended_ms: null }] }];
   assert.equal(axis(waiting, 0, 500, true).length, 1);
+});
+
+test("a schema asks for a field for each property, and texts mean what it says", () => {
+  const fields = fieldsOf({
+    type: "object",
+    properties: {
+      ok: { type: "boolean", title: "Is it good?" },
+      sure: { type: "boolean" },
+      count: { type: "integer", default: 3 },
+      why: { type: "string", description: "in a sentence" },
+      colour: { enum: ["red", "green"] },
+      more: { type: "array" },
+    },
+    required: ["ok", "why"],
+  });
+  const kinds = fields.map(({ kind }) => kind);
+  assert.deepEqual(kinds, ["check", "choice", "number", "text", "choice", "json"]);
+  assert.equal(fields[0].label, "Is it good?");
+  const texts = Object.fromEntries(fields.map((field) => [field.name, initialText(field)]));
+  assert.deepEqual(valueOf(fields, texts), { ok: false, count: 3, why: "" });
+  const typed = { ...texts, ok: "true", sure: "false", colour: '"red"', more: "[1]", why: "so" };
+  assert.deepEqual(valueOf(fields, typed), { ok: true, sure: false, count: 3, why: "so", colour: "red", more: [1] });
+  assert.throws(() => valueOf(fields, { ...typed, more: "[1" }), SyntaxError);
+});
+
+test("what is no object is one field, and without a schema it is any JSON", () => {
+  assert.equal(valueOf(fieldsOf({ type: "string" }), { "": "yes" }), "yes");
+  assert.equal(valueOf(fieldsOf(null), { "": "" }), null);
+  assert.deepEqual(valueOf(fieldsOf(null), { "": '{"a": 1}' }), { a: 1 });
+  assert.deepEqual(valueOf(fieldsOf({ properties: {} }), {}), {});
 });

@@ -16,6 +16,11 @@ export class Problem extends Error {
 }
 
 /**
+ * A request that may have to be sent again: the same body goes under the same key, so it is carried out once.
+ * @typedef {{body: string, key: string}} Attempt
+ */
+
+/**
  * Carry out an operation, and return what it answers.
  * @param {string} operation
  * @param {object} [options]
@@ -23,17 +28,18 @@ export class Problem extends Error {
  * @param {URLSearchParams} [options.query]
  * @param {unknown} [options.body]
  * @param {AbortSignal} [options.signal]
+ * @param {Attempt} [options.attempt]
  * @returns {Promise<any>}
  */
-export async function call(operation, { path, query, body, signal } = {}) {
+export async function call(operation, { path, query, body, signal, attempt } = {}) {
   const { method, url } = request(operation, path, query);
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", ...keyHeaders() };
+  const sent = body === undefined ? undefined : JSON.stringify(body);
   if (method !== "GET") {
     headers["Content-Type"] = "application/json";
-    headers["Idempotency-Key"] = unique();
+    headers["Idempotency-Key"] = keyOf(sent ?? "", attempt);
   }
-  const sent = body === undefined ? undefined : JSON.stringify(body);
   const answer = await fetch(url, { method, headers, body: sent, signal, cache: "no-store" });
   if (!answer.ok) throw await problemOf(answer);
   return answer.status === 204 ? null : answer.json();
@@ -49,6 +55,15 @@ export async function problemOf(answer) {
   // Of several requests that are refused, the first one says why; the others may have been given up meanwhile.
   if (answer.status === 401 && !keyProblem.peek()) keyProblem.value = problem.message;
   return problem;
+}
+
+/**
+ * @param {string} body
+ * @param {Attempt} [attempt]
+ */
+function keyOf(body, attempt = { body: "", key: "" }) {
+  if (!attempt.key || attempt.body !== body) Object.assign(attempt, { body, key: unique() });
+  return attempt.key;
 }
 
 /** @returns {string} a key under which a request is carried out once, however often it is sent */

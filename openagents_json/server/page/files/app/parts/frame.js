@@ -1,7 +1,13 @@
 import { html } from "../../vendored/preact.js";
 import { apiKey, keepKey, keyProblem } from "../key.js";
 
-const SECTIONS = [["runs", "Runs"]];
+const SECTIONS = [
+  ["runs", "Runs"],
+  ["inbox", "Inbox"],
+  ["failures", "Failures"],
+  ["catalog", "Catalog"],
+  ["workers", "Workers"],
+];
 
 /**
  * What is around each page: where one can go, and who one is.

@@ -2,22 +2,25 @@ import { html } from "../../vendored/preact.js";
 import { mark } from "../formats.js";
 import { standings } from "./standing.js";
 
+/** @type {import("./standing.js").Standing} */
+const NOT_BEGUN = { status: "not begun", text: "not begun", counts: {} };
 const WIDE = 8;
 const HIGH = 18;
 
 /**
  * The graph of a run: where its steps stand comes from the service, how they stand from the moment that is shown.
- * @param {{layout: any, steps: any[], chosen: string, onChoose: (path: string) => void}} properties
+ * Without steps, it is that of a workflow.
+ * @param {{layout: any, steps: any[] | null, chosen: string, onChoose: (path: string) => void}} properties
  */
 export function Graph({ layout, steps, chosen, onChoose }) {
-  const standing = standings(steps);
+  const standing = steps && standings(steps);
   const width = (layout.width + 2) * WIDE;
   const height = (layout.height + 1) * HIGH;
   return html`<div class="scroll graph" tabindex="0" role="group" aria-label="Graph of the steps">
     <svg width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`}>
       ${layout.lines.map(line)}
       ${layout.heads.map(head)}
-      ${layout.steps.map((/** @type {any} */ step) => html`<${Box} key=${step.path} step=${step} standing=${standing.get(step.path)}
+      ${layout.steps.map((/** @type {any} */ step) => html`<${Box} key=${step.path} step=${step} standing=${standing && (standing.get(step.path) ?? NOT_BEGUN)}
         isChosen=${step.path === chosen} onChoose=${onChoose} />`)}
     </svg>
   </div>`;
@@ -38,12 +41,11 @@ function head({ x, y }) {
     <path class="head" d=${`M${middle - 4} ${top + 8}L${middle + 4} ${top + 8}L${middle} ${top + HIGH}Z`} />`;
 }
 
-/** @param {{step: any, standing: import("./standing.js").Standing | undefined, isChosen: boolean, onChoose: (path: string) => void}} properties */
+/** @param {{step: any, standing: import("./standing.js").Standing | null, isChosen: boolean, onChoose: (path: string) => void}} properties */
 function Box({ step, standing, isChosen, onChoose }) {
-  const status = standing?.status ?? "not begun";
+  const status = standing?.status ?? "";
   const [x, y] = [middleX(step.x), middleY(step.y)];
   const width = (step.width - 1) * WIDE;
-  const text = standing?.text ?? status;
   const choose = (/** @type {Event} */ event) => {
     if (event instanceof KeyboardEvent && event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
@@ -54,8 +56,8 @@ function Box({ step, standing, isChosen, onChoose }) {
     <rect x=${x} y=${y} width=${width} height=${(step.height - 1) * HIGH} rx="4" />
     ${step.texts.map((/** @type {string} */ words, /** @type {number} */ row) =>
       words === ""
-        ? html`<text class="standing" x=${x + 12} y=${y + (row + 1) * HIGH + 4}>${mark(status)} ${cut(text, step.width - 6)}</text>
-            <${CountBar} counts=${standing?.counts ?? {}} x=${x + 12} y=${y + (row + 1) * HIGH + 9} width=${width - 24} />`
+        ? standing && html`<text class="standing" x=${x + 12} y=${y + (row + 1) * HIGH + 4}>${mark(status)} ${cut(standing.text, step.width - 6)}</text>
+            <${CountBar} counts=${standing.counts} x=${x + 12} y=${y + (row + 1) * HIGH + 9} width=${width - 24} />`
         : html`<text class=${row === 0 ? "title" : ""} x=${x + 12} y=${y + (row + 1) * HIGH + 4}>${words}</text>`,
     )}
   </g>`;

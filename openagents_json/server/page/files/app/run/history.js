@@ -13,7 +13,7 @@ export function History({ events, version }) {
   const most = useSignal(SHOWN);
   const beganMs = events[0]?.time_ms ?? 0;
   const shown = events.slice(-most.value).reverse();
-  return html`<div class="scroll"><table>
+  return html`<div class="scroll" role="group" tabindex="0" aria-label="History"><table>
     <thead><tr><th scope="col">Version</th><th scope="col">After</th><th scope="col">Event</th><th scope="col">Step</th>
       <th scope="col">By</th></tr></thead>
     <tbody>${shown.map((event) => html`<${Event} key=${event.version} event=${event} beganMs=${beganMs} version=${version} />`)}</tbody>

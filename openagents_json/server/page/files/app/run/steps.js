@@ -33,7 +33,7 @@ export function Steps({ rows, steps, bars, nowMs, chosen }) {
   const stepOf = new Map(steps.map((step) => [step.id, step]));
   const barOf = new Map(bars.map((bar) => [bar.path, bar]));
   const shown = rows.slice(0, most.value);
-  return html`<div class="scroll"><table class="steps">
+  return html`<div class="scroll" role="group" tabindex="0" aria-label="Steps"><table class="steps">
     <thead><tr>
       <th scope="col">Step</th><th scope="col">Status</th><th scope="col">Attempts</th>
       <th scope="col">Began</th><th scope="col">Took</th><th scope="col">What is with it</th>

@@ -11,7 +11,7 @@ import { narrowed } from "./filters.js";
 export function RunTable({ runs, query }) {
   const table = useRef(/** @type {HTMLElement | null} */ (null));
   useKeyboard(table);
-  return html`<div class="scroll"><table ref=${table}>
+  return html`<div class="scroll" role="group" tabindex="0" aria-label="Runs"><table ref=${table}>
     <caption class="hidden">Runs, newest first. The keys j and k go to the next and the previous run, / to the filter.</caption>
     <thead><tr>
       <th scope="col">Status</th><th scope="col">Run</th><th scope="col">Workflow</th>

@@ -1,0 +1,201 @@
+"""The page as people use it: runs appear, are narrowed, looked at, moved through their time, and answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from openagents_json.engine import Engine
+from tests.browser.browsing import browser, opened, picture, violations
+from tests.conftest import SharedServers
+from tests.integration.services.calling import (
+    ASKING,
+    BREAKING,
+    GREETING,
+    engine_on,
+    serving_api,
+)
+
+NARROW = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
+MARKUP = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
+APPROVING: Any = {
+    "id": "approving",
+    "version": "1.0.0",
+    "steps": [
+        {"id": "first", "component": "greet", "inputs": {"name": "Ada"}},
+        {
+            "id": "approve",
+            "depends_on": ["first"],
+            "wait_for": {
+                "signal": "decision",
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "ok": {"type": "boolean"},
+                        "why": {"type": "string"},
+                    },
+                    "required": ["ok"],
+                },
+            },
+        },
+    ],
+    "output": "{{approve.output}}",
+}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def engine(shared_servers: SharedServers) -> Iterator[Engine]:
+    with engine_on(shared_servers.of("valkey")) as opened_engine:
+        yield opened_engine
+
+
+@pytest.fixture
+def url(engine: Engine) -> Iterator[str]:
+    with serving_api(engine) as served:
+        yield served
+
+
+def ended(engine: Engine, workflow: Any, **inputs: Any) -> str:
+    run = engine.start(workflow, inputs, labels={"team": "sales"})
+    engine.wait(run, timeout=60)
+    return run.id
+
+
+def test_the_first_run_of_an_empty_store_appears_and_runs_are_narrowed(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    with opened(chromium, f"{url}/") as page:
+        page.wait_for_selector("h1:text-is('No runs yet')")
+        greeting = ended(engine, GREETING, name="Ada")
+        breaking = ended(engine, BREAKING)
+        page.wait_for_selector(f"a:text-is('{greeting}')")
+        page.wait_for_selector(f"a:text-is('{breaking}')")
+        page.wait_for_selector(".count.is-failed:has-text('1')")
+        page.click(".count.is-failed")
+        page.wait_for_selector(f"a:text-is('{greeting}')", state="detached")
+        assert page.evaluate("location.hash") == "#/runs?status=failed"
+        page.click("a:text-is('breaking')")
+        page.wait_for_function(
+            "location.hash === '#/runs?status=failed&workflow=breaking'"
+        )
+        page.goto(f"{url}/#/runs?label=team%3Dsales&workflow=greeting")
+        page.wait_for_selector(f"a:text-is('{breaking}')", state="detached")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"location.hash === '#/runs/{greeting}'")
+        picture(page, "run")
+
+
+def test_a_run_is_answered_and_its_moments_are_looked_at(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    run = engine.start(APPROVING)
+    with opened(chromium, f"{url}/#/inbox") as page:
+        page.click("td button:text-is('decision')")
+        page.check("dialog input[type=checkbox]")
+        page.fill("dialog label:has-text('why') input", "it's fine")
+        command = page.inner_text("dialog pre >> nth=0")
+        assert """--payload '{"ok":true,"why":"it'\\''s fine"}'""" in command
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("dialog", state="detached")
+        assert engine.wait(run, timeout=60).output == {"ok": True, "why": "it's fine"}
+        page.goto(f"{url}/#/runs/{run.id}")
+        page.wait_for_selector(".heading .is-completed")
+        page.wait_for_selector(".box.is-completed:has-text('approve')")
+        page.fill("input[type=range]", "2")
+        page.wait_for_selector(".box.is-not-begun:has-text('approve')")
+        page.wait_for_selector("tr.now a:text-is('2')")
+        page.wait_for_selector(".cursor >> nth=0", state="attached")
+        assert page.evaluate("location.hash") == f"#/runs/{run.id}?at=2"
+        picture(page, "moment")
+        page.reload()
+        page.wait_for_selector(".box.is-not-begun:has-text('approve')")
+        page.click("button:text-is('Now')")
+        page.wait_for_selector(".box.is-completed:has-text('approve')")
+
+
+def test_nothing_of_a_run_becomes_markup(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    run = engine.start(GREETING, {"name": MARKUP}, labels={"note": MARKUP})
+    engine.wait(run, timeout=60)
+    with opened(chromium, f"{url}/#/runs/{run.id}") as page:
+        page.wait_for_selector(".box.is-completed")
+        page.click(".steps .fold")
+        assert MARKUP in page.inner_text("#data ~ .columns pre >> nth=0").replace(
+            '\\"', '"'
+        )
+        assert page.query_selector("main img, main script") is None
+        assert page.title() == f"{run.id} – OpenAgents JSON"
+
+
+def test_what_the_page_does_not_do_its_policy_forbids(chromium: Any, url: str) -> None:
+    page = chromium.new_page()
+    page.goto(url)
+    tried = "() => { try { document.body.innerHTML = '<b>'; } catch { return true; } }"
+    assert page.evaluate(tried)
+    page.close()
+
+
+def test_a_service_with_keys_asks_for_one(chromium: Any, engine: Engine) -> None:
+    ended(engine, GREETING, name="Ada")
+    secret = engine.api_keys.create("somebody", "viewer").secret
+    with (
+        serving_api(engine, is_open=False) as url,
+        opened(chromium, f"{url}/") as page,
+    ):
+        page.fill("input[name=key]", "nothing")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[role=alert]")
+        page.fill("input[name=key]", secret)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("a[data-row]")
+        page.click("a[data-row]")
+        page.click("button:text-is('Retry')")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("dialog [role=alert]:has-text('role')")
+        page.keyboard.press("Escape")
+        page.click("button:text-is('Sign out')")
+        page.wait_for_selector("input[name=key]")
+
+
+@pytest.mark.parametrize("options", [{}, NARROW], ids=["wide", "narrow"])
+def test_nobody_is_kept_out(
+    chromium: Any, engine: Engine, url: str, options: dict[str, Any]
+) -> None:
+    engine.publish(APPROVING)
+    ended(engine, BREAKING)
+    engine.start(ASKING)
+    run = engine.start(APPROVING)
+    engine.signal(run, "decision", {"ok": True})
+    engine.wait(run, timeout=60)
+    # axe has to be put into the page, which its policy forbids.
+    with opened(chromium, f"{url}/", bypass_csp=True, **options) as page:
+        for address, there in (
+            ("runs", "a[data-row]"),
+            ("inbox", "td button"),
+            ("failures", ".fold"),
+            ("workers", "tbody tr"),
+            ("catalog", "tbody tr"),
+            ("catalog/approving/1.0.0", ".graph svg"),
+            (f"runs/{run.id}", ".box.is-completed"),
+            (f"runs/{run.id}?at=3", "tr.now"),
+        ):
+            page.goto(f"{url}/#/{address}")
+            page.wait_for_selector(there)
+            assert violations(page) == [], address
+            name = address.split("?")[0].replace("/", "-").replace(run.id, "run")
+            picture(page, f"{name}-{'narrow' if options else 'wide'}")
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= page.viewport_size["width"], address
+        page.click("button:text-is('Retry')")
+        page.wait_for_selector("dialog")
+        assert violations(page) == []
