@@ -59,10 +59,11 @@ def violations(page: Any) -> list[str]:
     """Return what axe finds, each with the first element that it is about."""
     page.evaluate("scrollTo(0, 0)")
     page.evaluate(AXE.read_text())
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)[
-        "violations"
+    report = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+    return [
+        f"{violation['id']}: {violation['nodes'][0]['html']}"
+        for violation in report["violations"]
     ]
-    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found]
 
 
 def picture(page: Any, name: str) -> None:

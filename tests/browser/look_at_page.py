@@ -81,16 +81,16 @@ def test_the_first_run_of_an_empty_store_appears_and_runs_are_narrowed(
         page.wait_for_selector(".count.is-failed:has-text('1')")
         page.click(".count.is-failed")
         page.wait_for_selector(f"a:text-is('{greeting}')", state="detached")
-        assert page.evaluate("location.hash") == "#/runs?status=failed"
+        page.wait_for_function("() => location.hash === '#/runs?status=failed'")
         page.click("a:text-is('breaking')")
         page.wait_for_function(
-            "location.hash === '#/runs?status=failed&workflow=breaking'"
+            "() => location.hash === '#/runs?status=failed&workflow=breaking'"
         )
         page.goto(f"{url}/#/runs?label=team%3Dsales&workflow=greeting")
         page.wait_for_selector(f"a:text-is('{breaking}')", state="detached")
         page.keyboard.press("j")
         page.keyboard.press("Enter")
-        page.wait_for_function(f"location.hash === '#/runs/{greeting}'")
+        page.wait_for_function(f"() => location.hash === '#/runs/{greeting}'")
         picture(page, "run")
 
 

@@ -3,7 +3,10 @@ import { call } from "../api.js";
 import { follow } from "../feed.js";
 
 const PAGE = "1000";
-const AT_MOST_EVERY_MS = 250;
+const LEAST_PAUSE_MS = 250;
+
+/** A large run takes long to look at: the service gets so many times as long to do other things. */
+const PAUSES = 3;
 
 /**
  * Keep a run as it is now: how its steps stand, and its events, which come as they happen.
@@ -75,7 +78,7 @@ async function loadHistory(path, signal, after, add) {
 }
 
 /**
- * Return what does something at most so often, and once more after the last time that it was asked to.
+ * Return what does something again and again with pauses between, and once more after the last time that it was asked to.
  * @param {AbortSignal} signal
  * @param {() => Promise<void>} act
  * @returns {() => Promise<void>}
@@ -83,12 +86,14 @@ async function loadHistory(path, signal, after, add) {
 function throttled(signal, act) {
   /** @type {Promise<void> | null} */
   let coming = null;
-  let isUnderWay = false;
+  let earliest = 0;
   const begin = async () => {
-    if (isUnderWay) await new Promise((resolve) => setTimeout(resolve, AT_MOST_EVERY_MS));
+    await new Promise((resolve) => setTimeout(resolve, earliest - performance.now()));
     coming = null;
-    isUnderWay = true;
+    const beganAt = performance.now();
     if (!signal.aborted) await act();
+    const now = performance.now();
+    earliest = now + Math.max(LEAST_PAUSE_MS, PAUSES * (now - beganAt));
   };
   return () => (coming ??= begin());
 }

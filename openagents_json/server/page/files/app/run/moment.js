@@ -4,6 +4,9 @@ import { call } from "../api.js";
 import { duration, time } from "../formats.js";
 
 const PLAYED_EVERY_MS = 400;
+
+/** While the slider is dragged, the rest follows at most so often. */
+const FOLLOWS_AFTER_MS = 150;
 const KEPT = 500;
 
 /**
@@ -75,7 +78,8 @@ export function goToMoment(version) {
 export function Slider({ events, version }) {
   const isPlaying = useSignal(false);
   const last = events.length;
-  const at = version || last;
+  const { dragged, drag } = useDragging();
+  const at = dragged || version || last;
   const event = events[at - 1];
   useEffect(() => {
     if (!isPlaying.value) return undefined;
@@ -100,11 +104,31 @@ export function Slider({ events, version }) {
     <button type="button" onClick=${play}>${isPlaying.value ? "Stop" : "Play"}</button>
     <button type="button" aria-label="One event back" disabled=${at <= 1} onClick=${() => to(at - 1)}>◂</button>
     <input type="range" min="1" max=${last} value=${at} aria-label="Event" aria-valuetext=${`${at} of ${last}: ${sentence}`}
-      onInput=${(/** @type {any} */ input) => to(Number(input.target.value))} />
+      onInput=${(/** @type {any} */ input) => {
+        isPlaying.value = false;
+        drag(Number(input.target.value));
+      }} />
     <button type="button" aria-label="One event on" disabled=${at >= last} onClick=${() => to(at + 1)}>▸</button>
     <button type="button" aria-pressed=${version === 0 ? "true" : "false"} onClick=${() => goToMoment(0)}>Now</button>
     <span class="moment"><span class="number">${at}/${last}</span> ${sentence}
       <span class="hint" title=${time(event.time_ms)}> +${duration(event.time_ms - events[0].time_ms)}</span>
       ${version > 0 && html` <a href=${linkHere({ at: String(at) })}>Link to this moment</a>`}</span>
   </div>`;
+}
+
+/** Let the slider be where it is dragged to, and the rest follow now and then: it is much more to draw. */
+function useDragging() {
+  const dragged = useSignal(0);
+  const timer = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const arrive = () => {
+    timer.current = undefined;
+    goToMoment(dragged.peek());
+    dragged.value = 0;
+  };
+  const drag = (/** @type {number} */ version) => {
+    dragged.value = version;
+    timer.current ??= setTimeout(arrive, FOLLOWS_AFTER_MS);
+  };
+  return { dragged: dragged.value, drag };
 }
