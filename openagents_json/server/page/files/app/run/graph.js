@@ -1,4 +1,4 @@
-import { html } from "../../vendored/preact.js";
+import { html, useSignal } from "../../vendored/preact.js";
 import { mark } from "../formats.js";
 import { standings } from "./standing.js";
 
@@ -6,6 +6,8 @@ import { standings } from "./standing.js";
 const NOT_BEGUN = { status: "not begun", text: "not begun", counts: {} };
 const WIDE = 8;
 const HIGH = 18;
+const ZOOMS = [0.25, 0.5, 0.75, 1, 1.5];
+const FULL_SIZE = ZOOMS.indexOf(1);
 
 /**
  * The graph of a run: where its steps stand comes from the service, how they stand from the moment that is shown.
@@ -16,8 +18,15 @@ export function Graph({ layout, steps, chosen, onChoose }) {
   const standing = steps && standings(steps);
   const width = (layout.width + 2) * WIDE;
   const height = (layout.height + 1) * HIGH;
-  return html`<div class="scroll graph" tabindex="0" role="group" aria-label="Graph of the steps">
-    <svg width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`}>
+  const zoom = useSignal(FULL_SIZE);
+  const scale = ZOOMS[zoom.value];
+  return html`<div class="zoom" role="group" aria-label="Size of the graph">
+      <button type="button" aria-label="Smaller" disabled=${zoom.value === 0} onClick=${() => (zoom.value -= 1)}>−</button>
+      <span class="number" role="status">${100 * scale} %</span>
+      <button type="button" aria-label="Larger" disabled=${zoom.value === ZOOMS.length - 1} onClick=${() => (zoom.value += 1)}>+</button>
+    </div>
+    <div class="scroll graph" tabindex="0" role="group" aria-label="Graph of the steps">
+    <svg width=${width * scale} height=${height * scale} viewBox=${`0 0 ${width} ${height}`}>
       ${layout.lines.map(line)}
       ${layout.heads.map(head)}
       ${layout.steps.map((/** @type {any} */ step) => html`<${Box} key=${step.path} step=${step} standing=${standing && (standing.get(step.path) ?? NOT_BEGUN)}
