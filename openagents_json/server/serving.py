@@ -15,6 +15,12 @@ from openagents_json.server.application import Service, create_app
 from openagents_json.server.errors import OpenToOthers
 from openagents_json.server.http.local_callers import LocalCallers, is_local
 
+IDLE_SECONDS: Final = 75
+"""So long is a connection kept on which nothing is asked: longer than clients keep theirs.
+
+Who ends it first must be the client. One that sends a request just as the server ends the connection is told that it
+broke, and cannot know whether the request arrived. Most clients keep idle connections for 5 s, nginx for 60 s.
+"""
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -55,6 +61,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=10,
     )
     server = _TellingServer(
