@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from openagents_json.workflow.language.graph import DocumentEdge, is_sequential
 from openagents_json.workflow.language.nested_steps import steps_in
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.validation.constants import is_never_true
 
-_MAY_NOT_END = ("condition", "foreach")
+_MAY_NOT_END: Final = ("condition", "foreach")
 """What may keep a step from ending the run."""
+
+_MAY_GO_ON: Final = (*_MAY_NOT_END, "on_error")
 
 
 def check_dead_steps(
@@ -38,7 +41,7 @@ def _check_behind_end(
             message = f"step {end!r} always ends the run, so step {name!r} never runs"
             at = f"{pointer}/steps/{index}"
             collector.warn("never_runs", at, message, step_id=name)
-        elif "terminate" in step and not any(key in step for key in _MAY_NOT_END):
+        elif "terminate" in step and step.keys().isdisjoint(_MAY_NOT_END):
             end = name
 
 
@@ -48,16 +51,54 @@ def _check_closed_ways(
     pointer: str,
     collector: Collector,
 ) -> None:
-    """Look for steps whose edges are closed by conditions, so that none is alive, or fewer than the step waits for."""
-    closed = {id(edge) for edge in edges if _is_closed(edge)}
-    if not closed:
-        return
-    targets = {edge.target for edge in edges if id(edge) in closed}
-    for index, step in _named(block, targets):
-        incoming = [edge for edge in edges if edge.target == step["id"]]
-        alive = sum(id(edge) not in closed for edge in incoming)
+    """Look for steps whose edges are dead, so that none is alive, or fewer than the step waits for."""
+    ends = _DeadEnds(edges)
+    # Where each step follows the one before it, one whose condition is false is passed over.
+    skipped = () if is_sequential(block) else _skipped(block)
+    ends.follow(skipped)
+    for index, step in _named(block, ends.touched):
         at = f"{pointer}/steps/{index}"
-        _check_join(step, at, alive, collector)
+        _check_join(step, at, ends.alive[step["id"]], collector)
+
+
+class _DeadEnds:
+    """Which edges of a block are dead: closed ones, and those from steps that never run.
+
+    `alive` says how many edges to a step may be alive, `touched` are the steps to which one is not.
+    """
+
+    def __init__(self, edges: Sequence[DocumentEdge]) -> None:
+        self.alive = Counter(edge.target for edge in edges)
+        self.touched: set[str] = set()
+        self._open: dict[str, list[str]] = defaultdict(list)
+        self._closed: list[str] = []
+        for edge in edges:
+            if _is_closed(edge):
+                self._closed.append(edge.target)
+            else:
+                self._open[edge.source].append(edge.target)
+
+    def follow(self, skipped: Iterable[str]) -> None:
+        """Find what dies with closed edges, and with steps that are skipped by themselves."""
+        todo = [*self._closed]
+        for step in skipped:
+            todo += self._open.pop(step, ())
+        while todo:
+            target = todo.pop()
+            self.touched.add(target)
+            self.alive[target] -= 1
+            if not self.alive[target]:
+                todo += self._open.pop(target, ())
+
+
+def _skipped(block: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the steps behind which nothing begins: their own condition never holds, or they always end the run."""
+    return (step["id"] for _, step in steps_in(block) if _is_skipped(step))
+
+
+def _is_skipped(step: Mapping[str, Any]) -> bool:
+    is_end = "terminate" in step and step.keys().isdisjoint(_MAY_GO_ON)
+    return is_end or is_never_true(step.get("condition"), {}, frozenset())
 
 
 def _check_join(

@@ -23,9 +23,17 @@ _SECRET_NAME: Final = re.compile(
 )
 _SECRET_TEXT: Final = re.compile(
     r"(?:AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{20,}|xox[abp]-[A-Za-z0-9-]{10,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|://[^/\s:@{}]+:[^/\s@{}]+@"
+    r"|[?&](?i:api[_-]?key|access[_-]?token|client[_-]?secret|password|secret|token)=[^&\s{}]{8})"
 )
-"""Texts that are keys by their form, of services that many people use."""
+"""Texts that are keys by their form, of services that many people use, and addresses with a password in them."""
+
+_SHOWN: Final = ("inputs", "foreach", "output", "terminate", "on_error", "metadata")
+"""Options of a step whose values are recorded with a run, under their names."""
+
+_WRITTEN: Final = ("outputs", "condition", "loop", "wait_for")
+"""Options whose texts stand in the definition, which is recorded too; their names are those of something else."""
 
 _IN_LOG: Final = "it goes on the log, where everybody who reads runs sees it"
 _USE_SECRETS: Final = "say {{secrets.NAME}}, and give the secret to the worker"
@@ -41,30 +49,18 @@ def check_findings(
     step = location.step
     _check_conditions(location, inputs, steps, collector)
     _check_handlers(step, location.pointer, collector)
-    given = object_of(step.get("inputs"))
-    for pointer, name, text in _texts(given, f"{location.pointer}/inputs"):
-        _check_text(
-            pointer=pointer,
-            name=name,
-            text=text,
-            step_id=step["id"],
-            collector=collector,
-        )
+    _check_texts(step, location.pointer, step["id"], _SHOWN, collector)
 
 
-def check_input_secrets(document: Mapping[str, Any], collector: Collector) -> None:
-    """Look for secrets among the inputs of a document, which go on the log with each start."""
+def check_document_secrets(document: Mapping[str, Any], collector: Collector) -> None:
+    """Look for secrets in what a document gives, and among its inputs, which go on the log with each start."""
+    _check_texts(document, "", None, ("output", "metadata"), collector)
     for name, declared in object_of(document.get("inputs")).items():
         pointer = f"/inputs/{escape(name)}"
         default = object_of(declared).get("default")
-        if isinstance(default, str):
-            _check_text(
-                pointer=f"{pointer}/default",
-                name=name,
-                text=default,
-                step_id=None,
-                collector=collector,
-            )
+        if default is not None:
+            for at, inner, text in _texts(default, f"{pointer}/default", name):
+                _check_text(at, inner, text, None, collector)
         elif _SECRET_NAME.fullmatch(name):
             message = f"the input {name!r} looks like a secret: {_IN_LOG}"
             _expose(
@@ -183,14 +179,29 @@ def _check_handlers(
         takes_all = takes_all or not object_of(handler).get("errors")
 
 
+def _check_texts(
+    options: Mapping[str, Any],
+    pointer: str,
+    step_id: str | None,
+    shown: Iterable[str],
+    collector: Collector,
+) -> None:
+    """Look for secrets in options of a step or a document; `shown` are those in which a name may tell of one."""
+    for option in (*shown, *_WRITTEN):
+        is_shown = option in shown
+        for at, name, text in _texts(
+            options.get(option), f"{pointer}/{option}", option
+        ):
+            _check_text(at, name if is_shown else option, text, step_id, collector)
+
+
 def _check_text(
     pointer: str, name: str, text: str, step_id: str | None, collector: Collector
 ) -> None:
-    """Look whether a text that stands in the document is a secret."""
-    if not text or is_templated(text):
-        return
+    """Look whether a text that stands in the document is a secret, by its form or else by its name."""
+    by_form = _SECRET_TEXT.search(text) is not None
     by_name = _SECRET_NAME.fullmatch(name) is not None
-    if by_name or _SECRET_TEXT.search(text):
+    if by_form or (by_name and text and not is_templated(text)):
         message = f"the text of {name!r} looks like a secret: {_IN_LOG}"
         _expose(
             pointer=pointer,
@@ -214,9 +225,9 @@ def _expose(
     )
 
 
-def _texts(value: Any, pointer: str) -> Iterator[tuple[str, str, str]]:
+def _texts(value: Any, pointer: str, name: str) -> Iterator[tuple[str, str, str]]:
     """Return the texts of a value, each with its pointer and the name that it has there."""
-    todo: list[tuple[str, str, Any]] = [(pointer, "", value)]
+    todo: list[tuple[str, str, Any]] = [(pointer, name, value)]
     while todo:
         at, name, item = todo.pop()
         if isinstance(item, str):

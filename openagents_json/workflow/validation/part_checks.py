@@ -54,11 +54,12 @@ from openagents_json.workflow.language.nested_steps import (
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import FAILURE, names_in
 from openagents_json.workflow.validation.compatibility import Compatibility
+from openagents_json.workflow.validation.constants import is_never_true
 from openagents_json.workflow.validation.findings import (
     check_connection_condition,
     check_deprecation,
+    check_document_secrets,
     check_findings,
-    check_input_secrets,
 )
 from openagents_json.workflow.validation.parts import (
     DocumentVerdict,
@@ -189,9 +190,10 @@ def _order_of(verdict: StepVerdict, step: Mapping[str, Any]) -> Any:
     facts = [step.get(key) for key in ("depends_on", "join", "on_error", "foreach")]
     length = len(verdict.pointer)
     references = [(name, at[length:]) for name, at in verdict.references]
-    content = content_of(
-        [verdict.id, *facts, "condition" in step, "terminate" in step, references]
-    )
+    # Whoever never runs ends the ways that begin at it.
+    never = is_never_true(step.get("condition"), {}, frozenset())
+    kinds = ["condition" in step, "terminate" in step, never]
+    content = content_of([verdict.id, *facts, *kinds, references])
     return object() if content is None else content
 
 
@@ -325,7 +327,7 @@ def check_document_part(document: Any, around: Around | None) -> DocumentVerdict
     check_limit_keys(document, names, collector)
     check_defaults(document, collector)
     check_default_secrets(document, collector)
-    check_input_secrets(document, collector)
+    check_document_secrets(document, collector)
     _check_locations(verdict.locations, around, collector)
     if around.catalog is not None:
         _look_up(verdict.locations, blocks, around.catalog, around)

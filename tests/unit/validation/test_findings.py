@@ -15,6 +15,7 @@ from openagents_json.workflow.validation.session import ValidationSession
 A: dict[str, Any] = {"id": "a", "component": "c"}
 B: dict[str, Any] = {"id": "b", "component": "c"}
 KIND = {"kind": {"type": "string", "enum": ["x", "y"]}}
+BOUNDED = {"n": {"type": "integer", "minimum": 1, "maximum": 5}}
 COUNT = {"n": {"type": "integer"}}
 
 
@@ -44,7 +45,25 @@ def test_a_condition_that_never_holds_is_told(condition: Any) -> None:
         (KIND, "{{ inputs.kind == 'x' }}", False),
         (COUNT, "{{ input.n == '5' }}", True),
         (COUNT, "{{ input.n == 5 }}", False),
-        (COUNT, "input.n and a.status == 'complete'", False),
+        (COUNT, "input.n and a.status == 'complete'", True),
+        (COUNT, "input.n or a.status == 'complete'", False),
+        (COUNT, "input.n and not (a.status == 'complete')", False),
+        (COUNT, "{{ 1 if a.status == 'complete' and input.n else 2 }}", False),
+        ({}, "'complete' == a.status", True),
+        ({}, "{{ steps.a.status == 'complete' }}", True),
+        ({}, "steps.a.status == 'completed'", False),
+        (KIND, "input.kind in ['p', \"q\"]", True),
+        (KIND, "input.kind in ['p', 'x']", False),
+        (KIND, "input.kind in ('p')", False),
+        (KIND, "input.kind == 'x' and inputs.kind in ['y', 'z']", True),
+        (KIND, "input.kind == 'x' and a.status == 'completed'", False),
+        (BOUNDED, "input.n > 5", True),
+        (BOUNDED, "{{ input.n >= 5 }}", False),
+        (BOUNDED, "input.n < 1 and a.success", True),
+        (BOUNDED, "input.n <= 1", False),
+        (BOUNDED, "input.n == 0.5", True),
+        (BOUNDED, "input.n == 5", False),
+        (COUNT, "input.n > 5", False),
         ({}, "a.status == 'complete'", True),
         ({}, "a.status == 'completed'", False),
         ({}, "a.output.status == 'complete'", False),
@@ -85,6 +104,31 @@ def test_steps_whose_edges_are_all_closed_never_run() -> None:
         ("never_joins", "/steps/2/join/n"),
     ]
     assert told(steps(A, B, joined, connections=to_d)) == expected
+
+
+def test_what_comes_behind_a_step_that_never_runs_never_runs() -> None:
+    never = {**A, "condition": False}
+    c = {"id": "c", "component": "c", "depends_on": ["b"]}
+    after = {**B, "depends_on": ["a"]}
+    expected = [
+        ("never_runs", "/steps/0/condition"),
+        ("never_runs", "/steps/1"),
+        ("never_runs", "/steps/2"),
+    ]
+    assert told(steps(never, after, c)) == expected
+    other = {"id": "o", "component": "c"}
+    alive = {**c, "depends_on": ["b", "o"]}
+    assert told(steps(never, after, alive, other)) == expected[:2]
+    # In a sequence, a step whose condition is false is passed over.
+    assert told(steps(never, B)) == expected[:1]
+    end = {"id": "a", "terminate": "success"}
+    assert told(steps(end, after)) == [("never_runs", "/steps/1")]
+    handled = {**end, "on_error": [{"then": "continue"}]}
+    assert told(steps(handled, after)) == []
+    session = ValidationSession()
+    for condition in ("{{ true }}", "{{ false }}", "{{ workflow.id }}", "{{ 0 }}"):
+        document = steps({**A, "condition": condition}, after, c)
+        assert session.check(document).problems == validate(document).problems
 
 
 def test_a_loop_that_never_begins_or_never_ends_by_itself_is_told() -> None:
@@ -164,6 +208,44 @@ def test_a_secret_that_is_given_as_an_input_of_the_run_is_told() -> None:
         inputs={"db_password": {"type": "string"}},
     )
     assert told(document) == [("exposed_secret", "/inputs/db_password")]
+
+
+KEY = "sk-abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [
+        ({"inputs": {"x": f"Bearer {KEY} {{{{workflow.id}}}}"}}, "inputs/x"),
+        ({"inputs": {"url": "https://ann:s3cret@example.com"}}, "inputs/url"),
+        ({"inputs": {"url": "https://ann:{{secrets.P}}@example.com"}}, None),
+        ({"inputs": {"url": "https://example.com/a?b=1&api_key=abcd1234"}}, "inputs/url"),
+        ({"inputs": {"url": "https://example.com/?token={{secrets.T}}"}}, None),
+        ({"foreach": [{"password": "x"}]}, "foreach/0/password"),
+        ({"on_error": [{"then": "continue", "output": {"password": "x"}}]}, "on_error/0/output/password"),
+        ({"condition": f"{{{{ workflow.id == '{KEY}' }}}}"}, "condition"),
+        ({"outputs": {"password": "pw"}}, None),
+        ({"outputs": {"o": f"{{{{ '{KEY}' }}}}"}}, "outputs/o"),
+        ({"metadata": {"api_key": "x"}}, "metadata/api_key"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_told_wherever_it_would_be_recorded(
+    options: dict[str, Any], pointer: str | None
+) -> None:
+    expected = [("exposed_secret", f"/steps/0/{pointer}")] if pointer else []
+    assert told(steps({**A, **options})) == expected
+
+
+def test_a_secret_is_told_in_what_a_document_gives() -> None:
+    inputs = {"x": {"type": "object", "default": {"password": "x"}}}
+    document = steps({**A, "inputs": {"x": "{{input.x}}"}}, inputs=inputs)
+    assert told(document) == [("exposed_secret", "/inputs/x/default/password")]
+    given = steps(A, output={"password": "x", "id": "{{a.output}}"})
+    assert told(given) == [("exposed_secret", "/output/password")]
+    end = {"id": "e", "terminate": {"status": "success", "output": {"password": "x"}}}
+    assert told(steps(end)) == [
+        ("exposed_secret", "/steps/0/terminate/output/password")
+    ]
 
 
 class Deprecating:

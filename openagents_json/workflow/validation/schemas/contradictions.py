@@ -240,14 +240,15 @@ def member_of(rule: Mapping[str, Any], name: str) -> Schema:
 
 
 def _most(rules: Rules, name: str, default: float) -> float:
-    return max((_bound(rule, name, default) for rule in rules), default=default)
+    return max((bound(rule, name, default) for rule in rules), default=default)
 
 
 def _least(rules: Rules, name: str, default: float) -> float:
-    return min((_bound(rule, name, default) for rule in rules), default=default)
+    return min((bound(rule, name, default) for rule in rules), default=default)
 
 
-def _bound(rule: Mapping[str, Any], name: str, default: float) -> float:
+def bound(rule: Mapping[str, Any], name: str, default: float) -> float:
+    """Return a bound of numbers that a rule states, or else the default."""
     value = rule.get(name, default)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_number else default
