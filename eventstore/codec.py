@@ -177,8 +177,9 @@ def _check(value: Any) -> None:
         item, trail, depth = todo.pop()
         if depth > MAX_DEPTH:
             raise NotJson(f"{_path(trail)[:60]}…", _TOO_DEEP)
-        is_object = isinstance(item, Mapping)
-        for key, member in _members_by_key(item):
+        # Asked by the type first: whether something is some other mapping takes as long as all the rest.
+        is_object = type(item) is dict or isinstance(item, Mapping)
+        for key, member in item.items() if is_object else _members_by_index(item):
             if is_object and not isinstance(key, str):
                 raise NotJson(_path(trail), f"the name {key!r} is not a text")
             members += 1
@@ -192,9 +193,7 @@ def _check(value: Any) -> None:
             raise NotJson("", f"it has more than {MAX_MEMBERS} members")
 
 
-def _members_by_key(item: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(item, Mapping):
-        return item.items()
+def _members_by_index(item: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(item, list | tuple):
         return enumerate(item)
     return ()

@@ -196,7 +196,9 @@ def _from_text(text: str | bytes, *, is_yaml: bool = False) -> Loaded:
 
 def _with_plain_objects(value: Any) -> Any:
     """Return a value whose objects are dictionaries, whatever kind of mapping they were."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):  # most are, and to ask for a mapping takes long
+        return value
+    if type(value) is dict or isinstance(value, Mapping):
         return {key: _with_plain_objects(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_with_plain_objects(item) for item in value]
