@@ -29,6 +29,7 @@ COMMANDS = {
     "keys": "cli.commands.keys:keys",
     "locks": "cli.commands.fleet.locks:locks",
     "api-keys": "cli.commands.services.api_keys:api_keys",
+    "hooks": "cli.commands.services.hooks:hooks",
     "mcp": "cli.commands.services.mcp:mcp",
     "openapi": "cli.commands.services.serve:openapi",
     "doctor": "cli.commands.doctor:doctor",

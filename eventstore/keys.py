@@ -14,6 +14,7 @@
 <prefix>:{<p>}:gone          hash    archived runs, whose ids nobody else gets -> last position
 <prefix>:{<p>}:gate:<kind>:<key>, line:<kind>:<key>          see lua/gate.lua
 <prefix>:{<p>}:schedule:<name>, view:schedules               see lua/schedule.lua
+<prefix>:{<p>}:hook:<name>, hooked:<name>                    see lua/hook.lua; expire
 <prefix>:{<p>}:emit:<run>    stream  what components show while they run; expires
 <prefix>:{<p>}:stage:<run>:<token>  stream  a history that is about to be taken over, see lua/adopt.lua; expires
 <prefix>:{<p>}:snap:<run>    string  a folded state, zlib of [format, version, commit, state]; a cache, expires
@@ -26,7 +27,7 @@
 <prefix>:fence:{<key>}:<lease>  string  the same in the slot of a key that belongs to no partition
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
 <prefix>:def:<hash>          string  immutable definitions
-<prefix>:registry:<part>     hash    what is published: workflows and their aliases; of older versions, components too
+<prefix>:registry:<part>     hash    API keys and hooks by name; of older versions, workflows and components too
 <prefix>:asked:<hash>        string  "<run> <workflow>" that an idempotency key stands for; expires
 <prefix>:request:<hash>      hash    a request with an idempotency key, see lua/request.lua; expires
 <prefix>:remote              hash    workers over HTTP that were seen lately, as <prefix>:workers
@@ -177,6 +178,14 @@ class Keyspace:
     def schedule(self, name: str) -> bytes:
         """Name a schedule."""
         return self._key(self.partition_of(name), f"schedule:{name}")
+
+    def hook(self, name: str) -> tuple[bytes, bytes]:
+        """Name what has come to an inbound hook, and the order in which it came."""
+        partition = self.partition_of(name)
+        return (
+            self._key(partition, f"hook:{name}"),
+            self._key(partition, f"hooked:{name}"),
+        )
 
     def output(self, run: str) -> bytes:
         """Name the side stream of what the components of a run emit."""

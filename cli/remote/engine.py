@@ -104,6 +104,11 @@ class RemoteEngine(Offered):
         return Offered(self._part.schedules)
 
     @property
+    def hooks(self) -> Any:
+        """Return the inbound hooks of the store."""
+        return Offered(self._part.hooks)
+
+    @property
     def workflows(self) -> Any:
         """Return the published workflows of the store."""
         return RemoteWorkflows(self._part.workflows)

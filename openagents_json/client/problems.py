@@ -20,6 +20,7 @@ ERROR_MODULES: Final = (
     "openagents_json.client.errors",
     "openagents_json.components.errors",
     "openagents_json.engine.errors",
+    "openagents_json.engine.hooks.errors",
     "openagents_json.engine.steering.errors",
     "openagents_json.server.errors",  # declares errors, and imports nothing of the server
     "openagents_json.workflow.errors",

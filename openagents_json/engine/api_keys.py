@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from eventstore.redis.coordination.api_keys import ApiKeyTable
+from eventstore.redis.coordination.records import RecordTable
 from openagents_json.engine.errors import ApiKeyNotFound, InvalidApiKey
 
 ROLES: Final = ("viewer", "operator", "developer", "admin", "worker")
@@ -51,7 +51,7 @@ class ApiKeys:
 
     def __init__(
         self,
-        table: ApiKeyTable,
+        table: RecordTable,
         now_ms: Callable[[], int],
         actor: str,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -133,7 +133,7 @@ class ApiKeys:
             # A secret of 32 random bytes cannot be guessed: no slow hash is needed.
             "sha256": _digest(secret),
         }
-        self._table.add(key.id, record)
+        self._table.put(key.id, record)
         return NewApiKey(key, secret)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from openagents_json.engine.hooks.doors import HookDoors
+
 if TYPE_CHECKING:
     from eventstore.redis.streams import RedisStreamStore
     from executor.clock import Clock
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from openagents_json.engine.answers.steps import Overview
     from openagents_json.engine.answers.times import Timeline
     from openagents_json.engine.answers.waits import WaitingStep
-    from openagents_json.engine.api_keys import ApiKeys
     from openagents_json.engine.archive.archive import Archive, DepartedRun
     from openagents_json.engine.archive.redaction import Redacted
     from openagents_json.engine.archive.shredding import Shredded
@@ -50,7 +51,7 @@ FILES_SECONDS: Final = 10.0
 """How long who erases waits for the files of the server to be without it."""
 
 
-class Services:
+class Services(HookDoors):
     """The doors of an engine to what is beside its runs."""
 
     core: Core
@@ -112,14 +113,6 @@ class Services:
         return RunKeys(self.core)
 
     @property
-    def api_keys(self) -> ApiKeys:
-        """Return the keys of those who may call the services."""
-        from eventstore.redis.coordination.api_keys import ApiKeyTable
-        from openagents_json.engine.api_keys import ApiKeys
-
-        return ApiKeys(ApiKeyTable(self.core.store), self.now_ms, self.actor)
-
-    @property
     def keyed_requests(self) -> KeyedRequests:
         """Return the requests that callers have named by idempotency keys."""
         from openagents_json.engine.steering.requests import KeyedRequests
@@ -158,10 +151,6 @@ class Services:
     def clock(self) -> Clock:
         """Return the clock by which this engine goes."""
         return self.core.clock
-
-    def now_ms(self) -> int:
-        """Return the time of the store's server, in ms since 1970."""
-        return self.core.store.now_ms()
 
     @property
     def where(self) -> str:

@@ -10,6 +10,8 @@ from fastapi import APIRouter, FastAPI
 
 from openagents_json.engine import Engine
 from openagents_json.server.execution import (
+    hooks,
+    inbound,
     leases,
     lists,
     live,
@@ -38,6 +40,7 @@ _EXECUTION: Final = (
     lists.router,
     schedules.router,
     leases.router,
+    hooks.router,
 )
 _REGISTRY: Final = (workflows.router, components.router)
 ROUTERS: Final[Mapping[Service, Sequence[APIRouter]]] = {
@@ -97,6 +100,8 @@ def _app(service: Service) -> FastAPI:
     )
     for router in ROUTERS[service]:
         app.include_router(router, prefix="/v1", responses={"default": PROBLEM})
+    if service != "registry":
+        app.include_router(inbound.router)
     app.include_router(health.router)
     add_problems(app)
     return app

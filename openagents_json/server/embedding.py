@@ -16,6 +16,7 @@ from openagents_json.server.application import (
     Service,
     services_on,
 )
+from openagents_json.server.execution import inbound
 from openagents_json.server.page import routes
 
 Opening = Callable[[], AbstractContextManager[Engine]]
@@ -51,6 +52,8 @@ def openagents_router(
     router = APIRouter(lifespan=lifespan)
     for part in ROUTERS[service]:
         router.include_router(part, prefix="/v1", responses={"default": PROBLEM})
+    if service != "registry":
+        router.include_router(inbound.router)
     if page:
         router.include_router(routes.router)
     return router

@@ -39,6 +39,9 @@ OFFERED = {
     "schedules": (
         *("create", "get", "every", "delete", "pause", "trigger", "next_firings"),
     ),
+    "hooks": (
+        *("register", "every", "get", "delete", "deliveries", "delivery", "replay"),
+    ),
     "archive": ("hold", "release"),
     "workflows": ("published", "aliases", "document"),
 }

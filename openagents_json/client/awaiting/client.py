@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from openagents_json.client.awaiting.groups import (
     AsyncClientArchive,
+    AsyncClientHooks,
     AsyncClientReplays,
     AsyncClientSchedules,
     AsyncClientViews,
@@ -270,6 +271,11 @@ class AsyncClient(AsyncClientStarting):
     def schedules(self) -> AsyncClientSchedules:
         """Return the schedules of the store."""
         return AsyncClientSchedules(self._wire, self._new_key)
+
+    @property
+    def hooks(self) -> AsyncClientHooks:
+        """Return the inbound hooks of the store: what other services send, signed, starts runs or signals them."""
+        return AsyncClientHooks(self._wire, self._new_key)
 
     @property
     def archive(self) -> AsyncClientArchive:

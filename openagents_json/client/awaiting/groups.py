@@ -6,7 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from openagents_json.client.calls import lists, registry, runs, schedules, steering
+from openagents_json.client.calls import (
+    hooks,
+    lists,
+    registry,
+    runs,
+    schedules,
+    steering,
+)
 from openagents_json.client.keys import NewKey
 from openagents_json.engine.answers.lists import FailureClass, OpenStep, RunPage
 from openagents_json.engine.answers.runs import RunInfo
@@ -20,6 +27,11 @@ if TYPE_CHECKING:
         Progress,
         RunFilter,
         Schedule,
+    )
+    from openagents_json.engine.answers.hooks import (
+        Delivery,
+        HookInfo,
+        ReceivedDelivery,
     )
     from openagents_json.workflow.types import Json
 
@@ -162,6 +174,41 @@ class AsyncClientSchedules(Group):
     async def next_firings(self, name: str, count: int = 5) -> list[Firing]:
         """Return when a schedule fires next."""
         return await self._wire.carry_out(schedules.next_firings(name, count))
+
+
+class AsyncClientHooks(Group):
+    """The inbound hooks of a store."""
+
+    async def register(self, name: str, spec: Mapping[str, Any]) -> HookInfo:
+        """Register a hook, or replace it; what it starts has to be published."""
+        return await self._wire.carry_out(hooks.register(name, spec))
+
+    async def every(self) -> list[HookInfo]:
+        """Return all hooks, by name."""
+        return await self._wire.carry_out(hooks.every())
+
+    async def get(self, name: str) -> HookInfo:
+        """Return a hook."""
+        return await self._wire.carry_out(hooks.one(name))
+
+    async def delete(self, name: str) -> None:
+        """Remove a hook with what was sent to it; its runs go on."""
+        await self._wire.carry_out(hooks.delete(name))
+
+    async def deliveries(self, name: str, *, limit: int = 50) -> list[Delivery]:
+        """Return the newest deliveries to a hook, the newest first, without what they said."""
+        return await self._wire.carry_out(hooks.deliveries(name, limit))
+
+    async def delivery(self, name: str, delivery: str) -> Delivery:
+        """Return a delivery with its body and its headers; what proves who sent it is masked."""
+        return await self._wire.carry_out(hooks.delivery(name, delivery))
+
+    async def replay(
+        self, name: str, delivery: str, *, idempotency_key: str | None = None
+    ) -> ReceivedDelivery:
+        """Carry a delivery out again, as the hook is now; with the same key, once."""
+        key = idempotency_key or self._new_key()
+        return await self._wire.carry_out(hooks.replay(name, delivery, key))
 
 
 class AsyncClientWorkflows(Group):

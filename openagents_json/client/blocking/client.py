@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from openagents_json.client.blocking.groups import (
     ClientArchive,
+    ClientHooks,
     ClientReplays,
     ClientSchedules,
     ClientViews,
@@ -265,6 +266,11 @@ class Client(ClientStarting):
     def schedules(self) -> ClientSchedules:
         """Return the schedules of the store."""
         return ClientSchedules(self._wire, self._new_key)
+
+    @property
+    def hooks(self) -> ClientHooks:
+        """Return the inbound hooks of the store: what other services send, signed, starts runs or signals them."""
+        return ClientHooks(self._wire, self._new_key)
 
     @property
     def archive(self) -> ClientArchive:

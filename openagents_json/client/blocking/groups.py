@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from openagents_json.client.calls import lists, registry, runs, schedules, steering
+from openagents_json.client.calls import (
+    hooks,
+    lists,
+    registry,
+    runs,
+    schedules,
+    steering,
+)
 from openagents_json.client.keys import NewKey
 from openagents_json.engine.answers.lists import FailureClass, OpenStep, RunPage
 from openagents_json.engine.answers.runs import RunInfo
@@ -19,6 +26,11 @@ if TYPE_CHECKING:
         Progress,
         RunFilter,
         Schedule,
+    )
+    from openagents_json.engine.answers.hooks import (
+        Delivery,
+        HookInfo,
+        ReceivedDelivery,
     )
     from openagents_json.workflow.types import Json
 
@@ -157,6 +169,41 @@ class ClientSchedules(Group):
     def next_firings(self, name: str, count: int = 5) -> list[Firing]:
         """Return when a schedule fires next."""
         return self._wire.carry_out(schedules.next_firings(name, count))
+
+
+class ClientHooks(Group):
+    """The inbound hooks of a store."""
+
+    def register(self, name: str, spec: Mapping[str, Any]) -> HookInfo:
+        """Register a hook, or replace it; what it starts has to be published."""
+        return self._wire.carry_out(hooks.register(name, spec))
+
+    def every(self) -> list[HookInfo]:
+        """Return all hooks, by name."""
+        return self._wire.carry_out(hooks.every())
+
+    def get(self, name: str) -> HookInfo:
+        """Return a hook."""
+        return self._wire.carry_out(hooks.one(name))
+
+    def delete(self, name: str) -> None:
+        """Remove a hook with what was sent to it; its runs go on."""
+        self._wire.carry_out(hooks.delete(name))
+
+    def deliveries(self, name: str, *, limit: int = 50) -> list[Delivery]:
+        """Return the newest deliveries to a hook, the newest first, without what they said."""
+        return self._wire.carry_out(hooks.deliveries(name, limit))
+
+    def delivery(self, name: str, delivery: str) -> Delivery:
+        """Return a delivery with its body and its headers; what proves who sent it is masked."""
+        return self._wire.carry_out(hooks.delivery(name, delivery))
+
+    def replay(
+        self, name: str, delivery: str, *, idempotency_key: str | None = None
+    ) -> ReceivedDelivery:
+        """Carry a delivery out again, as the hook is now; with the same key, once."""
+        key = idempotency_key or self._new_key()
+        return self._wire.carry_out(hooks.replay(name, delivery, key))
 
 
 class ClientWorkflows(Group):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from eventstore.redis.leases.store import LeaseStore
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
+from openagents_json.engine.hooks.incoming import Incoming
+from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
 from tests.acceptance.processes import openagents
 from tests.conftest import Server, wait_for
 
@@ -86,6 +89,23 @@ WRONG: dict[str, Any] = {
 }
 
 
+HOOK: dict[str, Any] = {
+    "signature": {"preset": "github", "secrets": ["HOSTILE"]},
+    "start": {"workflow": "good", "inputs": {"text": EVIL}, "labels": {EVIL: EVIL}},
+}
+
+
+def deliver_hostile_text(engine: Engine) -> None:
+    """Register a hook, and send it what looks like something else."""
+    engine.hooks.register("pushes", HOOK)
+    hooks = Hooks(cast(StartsAndSignals, engine), {"HOSTILE": "s"}.get)
+    body = json.dumps({EVIL: EVIL}).encode()
+    signature = hmac.new(b"s", body, "sha256").hexdigest()
+    signed = ("x-hub-signature-256", f"sha256={signature}")
+    sent = [signed, ("x-github-delivery", EVIL), ("x-evil", EVIL)]
+    hooks.receive("pushes", Incoming(sent, body))
+
+
 class World:
     """A store whose every text is made up to look like something else."""
 
@@ -98,6 +118,7 @@ class World:
             ("waits", WAITS),
             ("fails", FAILS),
             ("wrong", WRONG),
+            ("hook", HOOK),
         ):
             (folder / f"{name}.json").write_text(json.dumps(document))
         self.evil_file.write_text(json.dumps(WRONG, ensure_ascii=False))
@@ -109,6 +130,7 @@ class World:
         with self.engine() as engine:
             engine.publish(GOOD)
             engine.publish(FAILS)
+            deliver_hostile_text(engine)
             many = {EVIL: EVIL, "text": EVIL}
             self.done = engine.run(GOOD, many, labels={EVIL: EVIL}, timeout=60).id
             self.shown = engine.run(GOOD, many, labels={EVIL: EVIL}, timeout=60).id
@@ -221,6 +243,16 @@ class World:
             "api-keys revoke": [[EVIL]],
             "api-keys rotate": [[EVIL]],
             "config schema": [[]],
+            "hooks delete": [[EVIL, "--yes"], ["pushes"]],
+            "hooks deliveries": [[EVIL], ["pushes"]],
+            "hooks list": [[]],
+            "hooks register": [
+                ["pushes", "hook.json"],
+                [EVIL, "hook.json"],
+                ["other", str(self.evil_file)],
+            ],
+            "hooks replay": [["pushes", EVIL], [EVIL, EVIL]],
+            "hooks show": [["pushes"], ["pushes", EVIL], [EVIL]],
             "mcp": [nowhere],
             "openapi": [[], ["--service", EVIL]],
             "serve": [nowhere, ["--open", "--host", EVIL]],

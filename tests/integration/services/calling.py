@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from httpx import Client
@@ -13,6 +14,8 @@ from httpx import Client
 from openagents_json import Context, tool
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine
+from openagents_json.engine.hooks.incoming import Incoming
+from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
 from openagents_json.server.application import Service, create_app
 from tests.conftest import Server, wait_for
 
@@ -68,6 +71,20 @@ def engine_on(server: Server, **options: Any) -> Iterator[Engine]:
         **options,
     ) as engine:
         yield engine
+
+
+def deliver(engine: Engine, hook: str, delivery: str) -> None:
+    """Register a hook that starts what asks, and send it something."""
+    signature = {"preset": "github", "secrets": ["HOOK"]}
+    spec = {"signature": signature, "start": {"workflow": "asking"}}
+    engine.hooks.register(hook, spec)
+    digest = hmac.new(b"secret", b"{}", "sha256").hexdigest()
+    headers = {
+        "x-hub-signature-256": f"sha256={digest}",
+        "x-github-delivery": delivery,
+    }
+    hooks = Hooks(cast(StartsAndSignals, engine), {"HOOK": "secret"}.get)
+    hooks.receive(hook, Incoming(list(headers.items()), b"{}"))
 
 
 class _ServerOfThread(uvicorn.Server):

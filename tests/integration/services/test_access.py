@@ -31,6 +31,7 @@ LEAST_ROLES = {
         ),
         *("getRunResult", "getRunSteps", "getRunTimeline", "getSchedule"),
         *("getWorkflowLayout", "getWorkflowUses", "getWorkflowVersion"),
+        *("getHook", "listDeliveries", "listHooks"),
         *("listComponents", "listFailures", "listRuns", "listSchedules", "listSteps"),
         "listUsage",
         *("listWaiting", "listWorkers", "listWorkflows", "nextFirings", "searchRuns"),
@@ -39,9 +40,11 @@ LEAST_ROLES = {
     "operator": {
         *("cancelRun", "completeStep", "forkRun", "pauseRun", "pauseSchedule"),
         *("rerunRun", "resumeRun", "resumeSchedule", "retryRun", "signalRun"),
+        *("getDelivery", "replayDelivery"),
         *("skipStep", "startJob", "startRun", "startRuns", "triggerSchedule"),
     },
     "developer": {
+        *("deleteHook", "putHook"),
         *("deleteSchedule", "publishWorkflow", "putSchedule", "unpublishWorkflow"),
     },
     "admin": {"deleteRun", "holdRun", "redactRun", "releaseRun"},
@@ -63,6 +66,10 @@ BODIES: dict[str, Any] = {
     "publishWorkflow": {"document": {}},
     "validateWorkflow": {"document": {}},
     "putSchedule": {"workflow": "nothing"},
+    "putHook": {
+        "signature": {"preset": "github", "secrets": ["A"]},
+        "start": {"workflow": "nothing"},
+    },
     "claimSteps": {"components": ["nothing@1.0.0"]},
     "emitOfLease": {"values": [1]},
     "failLease": {"error": {"message": "it broke"}},
@@ -116,7 +123,16 @@ def operations() -> list[tuple[str, str, str]]:
 def ask(client: Client, name: str, method: str, path: str) -> int:
     """Call an operation on things that are not there, and give the status of the answer."""
     address = path
-    for part in ("run", "other", "name", "workflow", "version", "type", "lease"):
+    for part in (
+        "run",
+        "other",
+        "name",
+        "workflow",
+        "version",
+        "type",
+        "lease",
+        "delivery",
+    ):
         address = address.replace(
             f"{{{part}}}", "1.0.0" if part == "version" else "nothing"
         )

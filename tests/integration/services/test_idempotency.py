@@ -16,7 +16,13 @@ from openagents_json.engine.steering.requests import CarriedRequest
 from openagents_json.server.application import document
 from openagents_json.server.execution import steering
 from tests.conftest import Server, SharedServers
-from tests.integration.services.calling import ASKING, BREAKING, calling, engine_on
+from tests.integration.services.calling import (
+    ASKING,
+    BREAKING,
+    calling,
+    deliver,
+    engine_on,
+)
 from tests.integration.services.calling import GREETING as WITH_INPUTS
 
 pytestmark = pytest.mark.one_worker
@@ -101,6 +107,7 @@ POSTS: dict[str, tuple[Any, Any]] = {
     "pauseSchedule": (None, {"unknown": 1}),
     "resumeSchedule": (None, {"unknown": 1}),
     "triggerSchedule": (None, {"unknown": 1}),
+    "replayDelivery": (None, {"unknown": 1}),
     "claimSteps": (
         {"components": ["greet@1.0.0"]},
         {"components": ["greet@1.0.0"], "limit": 2},
@@ -169,8 +176,11 @@ def test_what_is_done_to_a_run_is_done_once(
 def test_what_is_posted_is_done_once(engine: Engine, api: Client, name: str) -> None:
     engine.publish(ASKING | {"version": "1.0.0"})
     api.put("/v1/schedules/daily", json={"workflow": "asking", "cron": "0 0 1 1 *"})
+    if name == "replayDelivery":
+        deliver(engine, "daily", "one")
     body, other = POSTS[name]
-    shown(engine, api, posts()[name].replace("{name}", "daily"), body, other)
+    path = posts()[name].replace("{name}", "daily").replace("{delivery}", "one")
+    shown(engine, api, path, body, other)
 
 
 def test_a_command_is_not_done_again_where_others_have_acted_since(

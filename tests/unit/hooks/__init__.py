@@ -1,0 +1,1 @@
+"""Inbound hooks without a store: signatures, bodies, expressions."""
