@@ -11,15 +11,23 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def need_store(target: Any, *, when: bool = True) -> None:
+    """Refuse the URL of a service, `when` a command works on the store itself.
+
+    Raises NeedsStore.
+    """
+    if when and target.is_remote:
+        from openagents_json.client import NeedsStore
+
+        raise NeedsStore(f"`{click.get_current_context().command_path}`")
+
+
 def at_a_store(command: Command) -> Command:
     """Let a command refuse the URL of a service, before it begins anything."""
 
     @wraps(command)
     def with_store(*, target: Any, **values: Any) -> Any:
-        if target.is_remote:
-            from openagents_json.client import NeedsStore
-
-            raise NeedsStore(f"`{click.get_current_context().command_path}`")
+        need_store(target)
         return command(target=target, **values)
 
     return with_store  # type: ignore[return-value]

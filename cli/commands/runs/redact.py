@@ -15,6 +15,7 @@ from cli.options import (
     reason_option,
     yes_option,
 )
+from cli.remote.stores import need_store
 from cli.render import print_json
 from cli.run_ids import RUN
 from cli.terminal import say
@@ -96,6 +97,7 @@ def redact(
     \b
     Example: openagents runs redact RUN --step pay --reason "asked for by the customer" --yes
     """
+    need_store(target)
     if run.startswith("heal-"):
         if steps or events or labels:
             raise click.UsageError("a report of a heal is erased as a whole")

@@ -19,6 +19,7 @@ from cli.options import (
     reason_option,
     target_options,
 )
+from cli.remote.stores import need_store
 from cli.render import answer, print_json
 from cli.run_ids import RUN
 from cli.terminal import say
@@ -128,12 +129,13 @@ def replay(
     \b
     Example: openagents runs replay RUN --set amount=5 --explain
     """
+    need_store(target, when=explains or workflow is not None)
     then = GoingOn(target, wait or explains, **options)
 
     def act(engine: Engine) -> None:
-        plan = None if workflow is None else engine.plan(workflow)
-        edited = _edited(engine, run, pairs, workflow)
-        engine.replay.replay(run, inputs=edited, reason=reason, plan=plan)
+        plan = {} if workflow is None else {"plan": engine.plan(workflow)}
+        inputs = _edited(engine, run, pairs, workflow)
+        engine.replay.replay(run, inputs=inputs, reason=reason, **plan)
 
     if not explains:
         return then.after(run, act)
@@ -144,14 +146,13 @@ def replay(
 
 def _explained(then: GoingOn, engine: Engine, run: str) -> int:
     """Wait for the end of a replay, and say why each step ran or did not."""
-    target = then.target
     with then.at_work(engine, run):
-        result = follow(engine, run, timeout=then.timeout, target=target)
+        result = follow(engine, run, timeout=then.timeout, target=then.target)
     status, report = result.status, engine.replay.replayed(run)
-    if report is not None and target.as_json:
+    if report is not None and then.target.as_json:
         print_json({"id": run, "status": status, "replayed": report})
     else:
-        tell_status(target, run, status)
+        tell_status(then.target, run, status)
         for line in report.lines() if report is not None else ():
             say(line)
     return EXIT.get(status, 1)

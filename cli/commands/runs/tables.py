@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from cli.completion.types import COMPONENT
 from cli.options import Target, listing_options
 from cli.render import second, show
 from cli.times import lasting
+
+if TYPE_CHECKING:
+    from openagents_json.engine.answers.lists import UsageRow
 
 
 @click.command()
@@ -146,10 +150,7 @@ def usage(target: Target, by: str, workflow: str) -> None:
       openagents usage
       openagents usage --by model --workflow research
     """
-    from openagents_json.engine.usage.sums import usage_rows
-
-    with target.views() as queries:
-        sums = usage_rows(queries.views, by, workflow)
+    sums = _sums(target, by, workflow)
     rows = (
         (
             group.name or "(no model)",
@@ -162,6 +163,17 @@ def usage(target: Target, by: str, workflow: str) -> None:
     )
     header = (by, "attempts", "tokens in", "tokens out", "cost")
     show(sums, header, rows, as_json=target.as_json)
+
+
+def _sums(target: Target, by: str, workflow: str) -> list[UsageRow]:
+    """Return what steps have used, from a service or from the views of a store."""
+    if target.is_remote:
+        with target.engine() as engine:
+            return engine.usage(by=by, workflow=workflow)
+    from openagents_json.engine.usage.sums import usage_rows
+
+    with target.views() as queries:
+        return usage_rows(queries.views, by, workflow)
 
 
 def _last(time_ms: int) -> str:

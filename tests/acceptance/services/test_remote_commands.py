@@ -140,7 +140,10 @@ def test_runs_are_steered(commands: Commands, engine: Engine) -> None:
     assert "cancelled" in commands.remote("runs", "cancel", other, "--wait", status=3)
     broken = engine.start(BREAKING).id
     engine.wait(broken)
+    assert f"{broken} " in commands.remote("runs", "replay", broken)
+    engine.wait(broken)
     commands.remote("runs", "skip", broken, "fall", "--wait")
+    assert json.loads(commands.remote("usage", "--json")) == []
     talking = engine.start(TALKING).id
     assert commands.remote("runs", "output", talking) == "0\n1\n2\n"
     assert commands.remote("runs", "watch", talking)
@@ -153,6 +156,8 @@ def test_runs_are_steered(commands: Commands, engine: Engine) -> None:
         (("keys", "rotate"), 2, "cannot be done over HTTP"),
         (("runs", "list", "--archived"), 2, "cannot be done over HTTP"),
         (("runs", "cancel", "--where", "workflow=none", "--yes"), 2, "over HTTP"),
+        (("runs", "redact", "0-nothing", "--yes"), 2, "over HTTP"),
+        (("runs", "replay", "0-nothing", "--explain"), 2, "over HTTP"),
         (("runs", "show", "0-nothing"), 6, "there is no run '0-nothing'"),
         (("doctor",), 2, "`openagents doctor` cannot be done over HTTP"),
         (
