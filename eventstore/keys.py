@@ -11,6 +11,7 @@
 <prefix>:{<p>}:ready:<queue>|<component>, aside:<queue>, has:<hash>   what waits for which workers, see there
 <prefix>:{<p>}:claim:<id>    string  what a claim took, for whoever lost the reply; expires, see lua/claim.lua
 <prefix>:{<p>}:refs:<sha>    set     runs that refer to a blob
+<prefix>:{<p>}:names         hash    business keys, hashed -> the run that each stands for
 <prefix>:{<p>}:gone          hash    archived runs, whose ids nobody else gets -> last position
 <prefix>:{<p>}:gate:<kind>:<key>, line:<kind>:<key>          see lua/gate.lua
 <prefix>:{<p>}:schedule:<name>, view:schedules               see lua/schedule.lua

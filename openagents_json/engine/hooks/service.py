@@ -158,9 +158,11 @@ class Hooks:
 
         Raises HookNotFound.
         """
-        if not self._table.remove(name):
-            raise HookNotFound(name)
+        is_removed = self._table.remove(name)
+        # Also where there is no hook: who died here before has left them, and asks again.
         self._deliveries.drop(name)
+        if not is_removed:
+            raise HookNotFound(name)
 
     def deliveries(self, name: str, *, limit: int = 50) -> list[Delivery]:
         """Return the newest deliveries to a hook, the newest first, without what they said.

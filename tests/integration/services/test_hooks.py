@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from eventstore.errors import StoreUnavailable
 from eventstore.redis.coordination import hook_deliveries
+from eventstore.redis.coordination.records import RecordTable
 from openagents_json.engine import Engine
 from openagents_json.engine.hooks import service
 from openagents_json.engine.hooks.errors import (
@@ -286,6 +287,17 @@ def test_of_many_deliveries_the_newest_are_kept(
     for call in (engine.hooks.get, engine.hooks.deliveries, engine.hooks.delete):
         with pytest.raises(HookNotFound):
             call(hook)
+
+
+def test_a_deletion_that_was_cut_short_is_finished_when_it_is_asked_for_again(
+    engine: Engine, hook: str
+) -> None:
+    engine.hooks.receive(hook, incoming({"action": "ignored"}, "0"))
+    RecordTable(engine.core.store, "hooks").remove(hook)
+    with pytest.raises(HookNotFound):
+        engine.hooks.delete(hook)
+    engine.hooks.register(hook, GREETS)
+    assert engine.hooks.deliveries(hook) == []
 
 
 def test_a_hook_can_be_disabled(engine: Engine, hook: str) -> None:
