@@ -8,6 +8,7 @@ two runs take one key at a time.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -23,7 +24,7 @@ from openagents_json.statuses import CLOSED_RUN
 from openagents_json.workflow.core import commands as cmd
 
 REPLACE: Final = "replace"
-REFUSING: Final = frozenset({"reject", "after-closed"})
+REFUSING: Final = frozenset({"reject", "after-closed", REPLACE})
 """Policies that refuse a start whose key an open run has: at all, or until its caller has waited for the end."""
 
 LABEL: Final = "business_key"
@@ -63,13 +64,13 @@ class KeyedStarts:
                 return self._starter.start(named, actor=actor)
             except BusinessKeyTaken as taken:
                 holder = taken.run
+                if policy == REPLACE:
+                    self._cancel(holder, actor)
                 if not self._is_open(holder):
                     continue
+                # Also one that is cancelled: what it runs is waited for, and what it did is undone.
                 if policy in REFUSING:
                     raise
-            if policy == REPLACE:
-                self._cancel(holder, actor)
-                continue
             # Noted before it is signalled: asked again, it is this run whatever has become of it since.
             if note is not None:
                 self._notes.answer_with(note, holder)
@@ -96,11 +97,12 @@ class KeyedStarts:
         return replace(handled, changed=False)
 
     def _cancel(self, run: str, actor: str) -> None:
-        """Cancel a run for the one that takes its place, unless it has ended, or left the store."""
+        """Cancel a run for the one that takes its place, unless it ends by itself, has ended, or left the store."""
         command = cmd.CancelRun("another run takes its place")
         try:
-            self._handler.handle(run, command, actor=actor)
-        except (cmd.Rejected, RunUnreadable):
+            with suppress(cmd.Rejected):
+                self._handler.handle(run, command, actor=actor)
+        except RunUnreadable:
             if self._is_open(run):
                 raise
 
