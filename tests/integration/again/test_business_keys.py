@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from openagents_json.catalog.loader import load
-from openagents_json.catalog.registry import Registry
 from openagents_json.engine import (
     BusinessKeyTaken,
     Engine,
@@ -89,35 +87,6 @@ def test_the_open_run_of_a_key_can_be_used_or_replaced(engine: Engine) -> None:
     assert (second.is_new, engine.status(first)) == (True, "cancelled")
     with pytest.raises(BusinessKeyTaken):
         engine.start(ASKING, business_key="7")
-
-
-def test_a_run_whose_step_is_under_way_is_cancelled_and_replaced_when_it_has_ended(
-    server: Server,
-) -> None:
-    begun, goes_on = threading.Event(), threading.Event()
-    registry = Registry()
-
-    @registry.tool("hold")
-    def hold() -> None:
-        begun.set()
-        goes_on.wait(120)
-
-    document = {"id": "held", "steps": [{"id": "a", "component": "hold"}]}
-    with Engine.connect(
-        server.url, prefix=server.prefix(), components=registry, workers=1
-    ) as engine:
-        try:
-            first = engine.start(document, business_key="7")
-            assert begun.wait(120)
-            with pytest.raises(BusinessKeyTaken, match=first.id):
-                engine.start(document, business_key="7", on_conflict="replace")
-            assert engine.status(first) == "cancelling"
-        finally:
-            goes_on.set()
-        assert engine.wait(first, timeout=120).status == "cancelled"
-        second = engine.start(document, business_key="7", on_conflict="replace")
-        assert second.is_new
-        assert engine.wait(second, timeout=120).ok
 
 
 def test_a_run_begins_when_the_one_before_it_has_ended(engine: Engine) -> None:
