@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -25,12 +25,39 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_OF_HMAC: Final = (*("header", "prefix", "encoding", "timestamp_header", "id_header"),)
+"""What only `hmac` is told."""
+
+_EITHER_SIGNED: Final[list[Any]] = [
+    {
+        "required": ["preset", "header"],
+        "properties": {"preset": {"const": "hmac"}, "header": {"minLength": 1}},
+    },
+    {
+        "properties": {
+            "preset": {"enum": ["github", "slack", "stripe", "standard"]},
+            **dict.fromkeys(_OF_HMAC, False),
+        }
+    },
+]
+_EITHER_ACTION: Final[list[Any]] = [
+    {
+        "required": [one],
+        "properties": {one: {"type": "object"}, other: {"type": "null"}},
+    }
+    for one, other in (("start", "signal"), ("signal", "start"))
+]
+"""What the validators below say, as JSON Schema: who reads it is to know it, too."""
+
+
 class Signature(_Part):
     """How deliveries are signed: as a service does it, or by `hmac` as the other fields say.
 
     `secrets` are names: OPENAGENTS_SECRET_<NAME> of the service has the secret. Each of them counts, so that one can
     take the place of another.
     """
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": _EITHER_SIGNED})
 
     preset: Preset
     secrets: list[SecretName] = Field(min_length=1, max_length=5)
@@ -52,10 +79,9 @@ class Signature(_Part):
 
     @model_validator(mode="after")
     def _only_of_hmac(self) -> Self:
-        own = {"header", "prefix", "encoding", "timestamp_header", "id_header"}
         if self.preset == "hmac" and not self.header:
             raise ValueError("hmac needs the header that has the signature")
-        if self.preset != "hmac" and own & self.model_fields_set:
+        if self.preset != "hmac" and self.model_fields_set & {*_OF_HMAC}:
             raise ValueError(f"{self.preset} says itself where its signature is")
         return self
 
@@ -82,6 +108,7 @@ class HookSpec(_Part):
 
     model_config = ConfigDict(
         json_schema_extra={
+            "oneOf": _EITHER_ACTION,
             "examples": [
                 {
                     "signature": {"preset": "github", "secrets": ["GITHUB_HOOK"]},
@@ -91,7 +118,7 @@ class HookSpec(_Part):
                         "inputs": {"commit": "{{ body.after }}"},
                     },
                 }
-            ]
+            ],
         }
     )
 
