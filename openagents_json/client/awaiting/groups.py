@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         HookInfo,
         ReceivedDelivery,
     )
+    from openagents_json.engine.cataloging.written_plans import WorkflowDiff
+    from openagents_json.engine.documents import Document
     from openagents_json.workflow.types import Json
 
 
@@ -236,6 +238,13 @@ class AsyncClientWorkflows(Group):
         Raises UnknownWorkflow.
         """
         return await self._wire.carry_out(registry.version(reference))
+
+    async def diff(self, one: Document, other: Document) -> WorkflowDiff:
+        """Compare two versions, published or written, as a reader of documents does, and count open runs of the first.
+
+        Raises UnknownWorkflow, DocumentUnreadable and InvalidDefinition.
+        """
+        return await self._wire.carry_out(registry.diff(one, other))
 
 
 class AsyncClientArchive(Group):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from openagents_json.client.calls.call import Call, as_type, get, path
-from openagents_json.client.calls.documents import sent_document
+from openagents_json.client.calls.documents import sent_document, sent_workflow
 
 if TYPE_CHECKING:
     from openagents_json.engine import Report
+    from openagents_json.engine.cataloging.written_plans import WorkflowDiff
     from openagents_json.engine.documents import Document
     from openagents_json.engine.steering.published import WorkflowUses
 
@@ -71,6 +72,15 @@ def validate(workflow: Document) -> Call[Report]:
 
     where = path("workflows", "validate")
     return Call("POST", where, read, body={"document": document}, repeatable=True)
+
+
+def diff(one: Document, other: Document) -> Call[WorkflowDiff]:
+    """Return the call that compares two versions of a workflow."""
+    from openagents_json.engine.cataloging.written_plans import WorkflowDiff
+
+    body = {"one": sent_workflow(one), "other": sent_workflow(other)}
+    where = path("workflows", "diff")
+    return Call("POST", where, as_type(WorkflowDiff), body=body, repeatable=True)
 
 
 def uses(workflow: str) -> Call[WorkflowUses]:

@@ -98,9 +98,9 @@ class Starting:
 
         Under a `business_key`, one run of a workflow is open at a time. Where one is, `on_conflict` says what becomes
         of the start: `reject` (BusinessKeyTaken, the default), `use-existing` (its handle), `replace` (it is
-        cancelled), `after-closed` (its end is waited for). Raises InvalidDefinition, InvalidInputs, InvalidBudget,
-        PayloadOverLimit, EventStoreError, ConcurrencyLimitReached, and KeyConflict when the idempotency key stands for
-        another request.
+        cancelled; BusinessKeyTaken until its steps under way have ended), `after-closed` (its end is waited for).
+        Raises InvalidDefinition, InvalidInputs, InvalidBudget, PayloadOverLimit, EventStoreError,
+        ConcurrencyLimitReached, and KeyConflict when the idempotency key stands for another request.
         """
         from openagents_json.engine.handles.handle import RunHandle
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Sequence
 from math import ceil
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from openagents_json.engine import (
@@ -24,7 +23,6 @@ from openagents_json.engine import (
     RunNotFound,
     Started,
     Unavailable,
-    WorkflowReference,
 )
 from openagents_json.engine.documents import document_of_call
 from openagents_json.server.http.access import AsOperator, Stopping
@@ -36,6 +34,7 @@ from openagents_json.server.http.idempotency import (
 from openagents_json.server.http.preferences import WaitSeconds, has_ended
 from openagents_json.server.http.replies import Reply
 from openagents_json.server.http.values import Body
+from openagents_json.server.http.workflows import Workflow, document_of
 
 router = APIRouter(route_class=StrictRoute, tags=["runs"])
 
@@ -43,34 +42,6 @@ MOST_AT_A_TIME: Final = 1_000
 AFTER_CLOSED: Final = "after-closed"
 USE_EXISTING: Final = "use-existing"
 OnConflict = Literal["use-existing", "reject", "replace", "after-closed"]
-_REFERENCE: Final = re.compile(r"[a-zA-Z0-9_-]+(@[^\x00-\x20\x7f]*)?")
-"""Without `\\S`: which characters are white differs between languages."""
-
-
-def _workflow(value: Any) -> Any:
-    """Refuse what is neither a document nor a reference, in one sentence."""
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, str) and _REFERENCE.fullmatch(value):
-        return value
-    raise ValueError(
-        "it must be a document, or name a published workflow: id, id@range or id@alias"
-    )
-
-
-Workflow = Annotated[
-    Any,
-    AfterValidator(_workflow),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "object"},
-                {"type": "string", "pattern": f"^{_REFERENCE.pattern}$"},
-            ],
-            "description": "A document, or a published workflow: `id`, `id@range` or `id@alias`.",
-        }
-    ),
-]
 
 
 class StartingSignal(Body):
@@ -293,11 +264,6 @@ def _start(engine: Engine, request: StartRequest, key: str | None) -> RunHandle[
         labels=request.labels,
         budget=request.budget,
     )
-
-
-def document_of(workflow: dict[str, Any] | str) -> dict[str, Any] | WorkflowReference:
-    """Return a workflow as the engine takes it: a text names a published one, and never a file of this machine."""
-    return WorkflowReference(workflow) if isinstance(workflow, str) else workflow
 
 
 @router.post("/runs/batch", operation_id="startRuns", response_model=StartedRuns)

@@ -9,16 +9,13 @@ from pydantic import Field
 from starlette.responses import Response
 
 from openagents_json.engine import RunInfo
-from openagents_json.server.execution.starting import (
-    StartedRun,
-    Workflow,
-    document_of,
-)
+from openagents_json.server.execution.starting import StartedRun
 from openagents_json.server.http.access import AsAdmin, AsOperator
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import IdempotencyKey
 from openagents_json.server.http.replies import Reply
 from openagents_json.server.http.values import Body, Whole
+from openagents_json.server.http.workflows import Workflow, document_of
 
 router = APIRouter(route_class=StrictRoute, tags=["steering"])
 

@@ -10,12 +10,14 @@ from starlette.responses import Response
 
 from openagents_json.engine import Problem
 from openagents_json.engine.answers.layouts import Layout
+from openagents_json.engine.cataloging.written_plans import WorkflowDiff
 from openagents_json.engine.steering.published import WorkflowUses
 from openagents_json.server.http.access import AsDeveloper, AsViewer, KeptLayouts
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import only_reads
 from openagents_json.server.http.replies import Reply
 from openagents_json.server.http.values import Body
+from openagents_json.server.http.workflows import Workflow, document_of
 
 router = APIRouter(route_class=StrictRoute, tags=["workflows"])
 
@@ -30,6 +32,13 @@ class PublishRequest(DocumentRequest):
     """A document to be published, and an alias that means its version from then on."""
 
     alias: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+class DiffRequest(Body):
+    """Two versions of a workflow, published or written."""
+
+    one: Workflow
+    other: Workflow
 
 
 class PublishedWorkflow(BaseModel):
@@ -83,6 +92,16 @@ def validate(request: DocumentRequest, engine: AsViewer) -> Response:
     """Find every problem of a document."""
     report = engine.validate(request.document)
     return Reply({"valid": report.valid, "problems": report.problems})
+
+
+@router.post(
+    "/workflows/diff", operation_id="diffWorkflows", response_model=WorkflowDiff
+)
+@only_reads
+def diff(request: DiffRequest, engine: AsViewer) -> Response:
+    """Compare two versions as a reader of documents does, and count the open runs of the first."""
+    one, other = document_of(request.one), document_of(request.other)
+    return Reply(engine.workflows.diff(one, other))
 
 
 @router.get(

@@ -110,6 +110,10 @@ def test_a_published_workflow_is_started_with_inputs_of_its_types(
     for more in ((), ("--json",)):
         show = ("workflows", "show", "greeting@stable", *more)
         assert commands.remote(*show) == commands.local(*show)
+    document.write_text(json.dumps({**GREETING, "version": "1.1.0", "output": "1"}))
+    for more in ((), ("--json",)):
+        diff = ("workflows", "diff", "greeting@stable", str(document), *more)
+        assert commands.remote(*diff) == commands.local(*diff)
     told = json.loads(commands.remote("run", "greeting@stable", "-i", "name=01"))
     assert told["output"] == "Hello, 01!"
     create = ("schedules", "create", "nightly", "greeting", "--cron", "0 3 * * *")

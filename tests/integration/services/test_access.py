@@ -35,7 +35,7 @@ LEAST_ROLES = {
         *("listComponents", "listFailures", "listRuns", "listSchedules", "listSteps"),
         "listUsage",
         *("listWaiting", "listWorkers", "listWorkflows", "nextFirings", "searchRuns"),
-        "validateWorkflow",
+        *("diffWorkflows", "validateWorkflow"),
     },
     "operator": {
         *("cancelRun", "completeStep", "forkRun", "pauseRun", "pauseSchedule"),
@@ -65,6 +65,7 @@ BODIES: dict[str, Any] = {
     "startRuns": {"runs": [{"workflow": "nothing@1"}]},
     "publishWorkflow": {"document": {}},
     "validateWorkflow": {"document": {}},
+    "diffWorkflows": {"one": "nothing@1", "other": "nothing@2"},
     "putSchedule": {"workflow": "nothing"},
     "putHook": {
         "signature": {"preset": "github", "secrets": ["A"]},

@@ -104,6 +104,10 @@ POSTS: dict[str, tuple[Any, Any]] = {
     "searchRuns": ({}, {"limit": 7}),
     "publishWorkflow": ({"document": GREETING}, {"document": ASKING}),
     "validateWorkflow": ({"document": {}}, {"document": ASKING}),
+    "diffWorkflows": (
+        {"one": ASKING, "other": GREETING},
+        {"one": ASKING, "other": ASKING},
+    ),
     "pauseSchedule": (None, {"unknown": 1}),
     "resumeSchedule": (None, {"unknown": 1}),
     "triggerSchedule": (None, {"unknown": 1}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,28 @@ def test_a_document_is_taken_as_the_engine_takes_it(
         client.start("nothing@1")
     assert client.validate(GREETING).valid
     assert not client.validate({"id": "x"}).valid
+
+
+def test_versions_are_compared_as_the_engine_compares_them(
+    client: Any, engine: Engine, tmp_path: Path
+) -> None:
+    name = client.publish({**GREETING, "id": "compared"})
+    newer = {
+        **GREETING,
+        "id": "compared",
+        "version": "2.0.0",
+        "output": "{{say.status}}",
+    }
+    file = tmp_path / "newer.json"
+    file.write_text(json.dumps(newer))
+    seen = client.workflows.diff(name, file)
+    assert seen == engine.workflows.diff(name, newer)
+    assert (seen.one, seen.other, seen.open_runs) == (name, "compared@2.0.0", 0)
+    assert len(seen.outputs) == 1
+    with pytest.raises(UnknownWorkflow):
+        client.workflows.diff(name, "compared@7")
+    with pytest.raises(InvalidDefinition):
+        client.workflows.diff(name, {"id": "x", "steps": []})
 
 
 def test_the_same_key_gives_the_same_run(client: Any) -> None:
