@@ -147,6 +147,11 @@ class Names:
             self._entries[key] = entry_of(key, stored)
         self._position, self.fresh_until = look.position, begun + LOOK_MS
 
+    def look_again(self) -> None:
+        """Look at the position of the catalog before the next answer, however lately that was done."""
+        with self._lock:
+            self.fresh_until = 0.0
+
     def forget_all(self) -> None:
         """Read all names anew when they are asked for next."""
         with self._lock:

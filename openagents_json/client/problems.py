@@ -19,6 +19,7 @@ ERROR_MODULES: Final = (
     "openagents_json.catalog.errors",
     "openagents_json.client.errors",
     "openagents_json.components.errors",
+    "openagents_json.engine.consistency.errors",
     "openagents_json.engine.errors",
     "openagents_json.engine.hooks.errors",
     "openagents_json.engine.steering.errors",

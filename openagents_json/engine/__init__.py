@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from openagents_json.engine.api_keys import ApiKey
     from openagents_json.engine.components import load_components
+    from openagents_json.engine.consistency.errors import PositionNotReached
     from openagents_json.engine.documents import WorkflowReference, find_problems
     from openagents_json.engine.errors import (
         CannotLeave,
@@ -180,6 +181,7 @@ __all__ = [
     "OVERLAPS",
     "PayloadOverLimit",
     "plain",
+    "PositionNotReached",
     "Problem",
     "Progress",
     "public_pem",
@@ -201,8 +203,8 @@ __all__ = [
     "RunRow",
     "RunSealed",
     "RunUnreadable",
-    "SandboxTooWeak",
     "SandboxSettings",
+    "SandboxTooWeak",
     "Schedule",
     "Settings",
     "Started",
@@ -291,6 +293,7 @@ _HOMES = {
     "OVERLAPS": "executor.coordination.overlaps",
     "PayloadOverLimit": "executor.errors",
     "plain": "openagents_json.records",
+    "PositionNotReached": "openagents_json.engine.consistency.errors",
     "Problem": "openagents_json.workflow.language.problems",
     "Progress": "executor.coordination.schedule_progress",
     "public_pem": "projections.ledger.signing",
@@ -312,8 +315,8 @@ _HOMES = {
     "RunRow": "openagents_json.engine.answers.lists",
     "RunSealed": "executor.errors",
     "RunUnreadable": "openagents_json.errors",
-    "SandboxTooWeak": "openagents_json.engine.errors",
     "SandboxSettings": "openagents_json.engine.healing.requests",
+    "SandboxTooWeak": "openagents_json.engine.errors",
     "Schedule": "executor.coordination.schedule_times",
     "Settings": "openagents_json.engine.settings",
     "Started": "executor.coordination.starts",

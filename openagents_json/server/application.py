@@ -80,7 +80,7 @@ def create_app(
 def services_on(engine: Engine, *, is_open: bool) -> Services:
     """Return what requests are answered with on an engine."""
     keys = KnownKeys(engine.api_keys.find, engine.clock.steady_ms)
-    return Services(engine, None if is_open else keys)
+    return Services(engine, None if is_open else keys, engine.log_positions)
 
 
 def document(service: Service) -> dict[str, Any]:

@@ -26,7 +26,12 @@ that [commands print with `--json`](json-output.md).
   has ended, 202 when it goes on.
 - **Feeds** (`text/event-stream`): the id of each event is its position; with `Last-Event-ID` a feed goes on behind
   it. A comment comes every 15 seconds when nothing else does, and `event: end` when the run has ended.
-- **Reads follow writes**: what a caller was told is in the next answer of any instance, lists included.
+- **Reads follow writes**: what a caller was told is in the next answer of any instance, lists included. An instance
+  may know for half a second what the catalog was before, and a server that takes the place of another one may be
+  behind it. So each write is answered with `X-Log-Position`; a request with that as `If-Position` is answered from
+  behind it, and waits up to 5 seconds for a store that is not there yet (then 503, `position_not_reached`, with
+  `Retry-After`). A position is opaque; several are parted by commas, and that of the next write is behind all of them.
+  The [clients](../how-to/call-a-service.md) hand them on by themselves.
 - **Roles** of API keys: `viewer` looks, `operator` starts and steers runs, `developer` publishes workflows and
   schedules, `admin` erases and holds. Each may do what those before it may. A `worker`
   runs steps and does nothing else, and `admin` may too.

@@ -21,7 +21,9 @@ from openagents_json.client.wire.messages import (
     request_of,
     transport_error,
 )
+from openagents_json.client.wire.positions import SeenPositions
 from openagents_json.client.wire.retrying import PASSING, RetryPolicy
+from openagents_json.engine import PositionNotReached
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class BlockingWire:
         self.url = address.url
         self._timeout = timeout
         self._retrying = retrying
+        self._positions = SeenPositions()
         limits = httpx.Limits(max_connections=connections)
         self._http = httpx.Client(
             base_url=address.url,
@@ -56,15 +59,22 @@ class BlockingWire:
         """
         sending = Retrying(**self._retrying.arguments(call))
         response: httpx.Response = sending(self._send, call)
-        return answer_of(call, response)
+        try:
+            return answer_of(call, response)
+        except PositionNotReached:
+            self._positions.forget(response.request)
+            raise
 
     def _send(self, call: Call[Any]) -> httpx.Response:
         request = request_of(self._http, call, self._timeout)
+        self._positions.put_into(request)
         try:
-            return self._http.send(request)
+            response = self._http.send(request)
         except httpx.HTTPError as error:
             waited = self._timeout + call.wait_seconds
             raise transport_error(error, request, waited) from error
+        self._positions.take(request, response)
+        return response
 
     def follow(self, call: FeedCall[Answer]) -> Iterator[Answer]:
         """Follow a feed until it is over; where a connection breaks off, the next goes on behind what was seen."""

@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from openagents_json.engine import ApiKey, Engine
+from openagents_json.engine.consistency.positions import LogPositions
 from openagents_json.engine.pictures.layout import Layouts
 from openagents_json.engine.steering.requests import CarriedRequest
 from openagents_json.server.errors import RoleTooLow, ServicesNotReady, Unauthenticated
@@ -41,6 +42,7 @@ class Services:
 
     engine: Engine
     keys: KnownKeys | None
+    positions: LogPositions
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     layouts: Layouts = field(default_factory=Layouts)
 

@@ -17,6 +17,11 @@ from openagents_json.engine.inputs.texts import read_json as strict_json
 from openagents_json.server.errors import BodyNotJson, BodyTooLarge
 from openagents_json.server.http.access import identify
 from openagents_json.server.http.idempotency import carry_out_once, declared_key
+from openagents_json.server.http.positions import (
+    declared_position,
+    reached,
+    tell_position,
+)
 from openagents_json.server.http.problems import of_error, of_invalid_request
 
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -93,9 +98,10 @@ class StrictRoute(APIRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        declared = [*(options.get("dependencies") or ()), Depends(declared_position)]
         if "POST" in (options.get("methods") or ()):
-            declared = [*(options.get("dependencies") or ()), Depends(declared_key)]
-            options["dependencies"] = declared
+            declared.append(Depends(declared_key))
+        options["dependencies"] = declared
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(
@@ -111,7 +117,9 @@ class StrictRoute(APIRoute):
                 receive = bounded(request.scope, request.receive)
                 strict = _StrictRequest(request.scope, receive)
                 await _look_at_body(strict)
+                asked = await reached(strict)
                 answer = await carry_out_once(self, strict, handle)
+                await tell_position(self, strict, answer, asked)
                 return in_its_place(request, answer)
             except OpenAgentsError as error:
                 return of_error(error)

@@ -1,0 +1,1 @@
+"""What lets a caller read what it has written, whichever instance it asks."""

@@ -1,0 +1,81 @@
+"""Positions of the log: told with each write, and waited for by who reads behind one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+from fastapi import Header, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from openagents_json.engine.consistency.errors import PositionNotReached
+from openagents_json.engine.consistency.positions import merged, token_of
+from openagents_json.server.http.access import services_of
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long a store that is behind is waited for, as after a failover."""
+
+_PAUSE_SECONDS: Final = 0.05
+_WORK: Final = "leases"
+
+IfPosition = Annotated[
+    str,
+    Header(
+        max_length=16_000,
+        description="Answer from behind this `X-Log-Position`; several are parted by commas.",
+    ),
+]
+
+
+async def declared_position(if_position: IfPosition = "") -> None:
+    """Declare the header for an operation."""
+
+
+async def reached(request: Request) -> Mapping[int, int]:
+    """Wait until the store is where the caller has seen it, and return that position.
+
+    Raises InvalidPosition, PositionNotReached and StoreUnavailable.
+    """
+    text = request.headers.get("if-position", "")
+    if not text:
+        return {}
+    services = services_of(request)
+    positions = services.positions
+    asked = positions.parse(text)
+    until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while not positions.is_known(asked):
+        if await run_in_threadpool(positions.has, asked):
+            break
+        is_over = asyncio.get_running_loop().time() >= until
+        if is_over or services.stopping.is_set():
+            raise PositionNotReached
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return asked
+
+
+async def tell_position(
+    route: APIRoute, request: Request, response: Response, asked: Mapping[int, int]
+) -> None:
+    """Say where the log is behind a write, and behind what its caller has seen before.
+
+    What workers say of their steps has none: it is for them to write, and for others to read.
+    """
+    has_written = request.method != "GET" and response.status_code < 400
+    only_reads = getattr(route.endpoint, "only_reads", False)
+    if not has_written or only_reads or _WORK in route.tags:
+        return
+    positions = services_of(request).positions
+    there = await run_in_threadpool(positions.after, _runs_of(request, response))
+    token = token_of(merged([asked, there]))
+    response.headers["X-Log-Position"] = token
+
+
+def _runs_of(request: Request, response: Response) -> Sequence[str] | None:
+    """Return the runs that a write was about, None where it was about something else, or many."""
+    run = request.path_params.get("run", "")
+    begun = response.headers.get("location", "").removeprefix("/v1/runs/")
+    runs = [name for name in (run, begun) if name]
+    return runs or None
