@@ -49,6 +49,12 @@ class LogReader:
             for (p, _), (to, ms, *flat) in answers
         ]
 
+    def counts(self, partitions: Sequence[int]) -> list[int]:
+        """Return how many events each partition has, in one round trip."""
+        meta = self._store.keys.meta
+        calls = [PlainCall((b"HGET", meta(each), b"n")) for each in partitions]
+        return [int(count or 0) for count in self._store.call(calls)] if calls else []
+
     def left(self, partitions: Sequence[int]) -> list[int]:
         """Return those of some partitions that runs have left."""
         calls = [

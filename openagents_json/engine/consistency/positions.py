@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from eventstore.keys import CATALOG
-from eventstore.redis.driver.scripts import PlainCall
+from eventstore.redis.projection_log import LogReader
 from openagents_json.engine.consistency.errors import InvalidPosition
 from openagents_json.engine.wiring.client import Core
 
@@ -109,9 +109,7 @@ class LogPositions:
         store = self._core.store
         asked = sorted(partitions)
         until_ms = self._core.clock.steady_ms() + TRUSTED_MS
-        calls = [PlainCall((b"HGET", store.keys.meta(p), b"n")) for p in asked]
-        replies = store.call(calls) if calls else []
-        there = {p: int(n or 0) for p, n in zip(asked, replies, strict=True)}
+        there = dict(zip(asked, LogReader(store).counts(asked), strict=True))
         before = self._seen.get(CATALOG)
         if CATALOG in there and (before is None or there[CATALOG] != before.count):
             # Before it is taken as seen: what was cached of the catalog may be older.
