@@ -103,12 +103,11 @@ class Target:
         projections: bool = False,
         create: bool = False,
         alone: bool = False,
+        telemetry: Any = None,
     ) -> AbstractContextManager[Engine]:
         """Open the engine: on the server of `--url`, behind the service there, or in the data directory.
 
-        Threads work if there are components of `--components`, or if the store is this command's `alone`.
-        With `projections`, those in the modules of `--components` are known to it. Only what puts something into a
-        store is to `create` one: who looks into one that is not there is mistaken about the place.
+        Threads work with `--components`, or `alone` in a store. Only what puts something into one is to `create` it.
         """
         if self.is_remote:
             from cli.remote.engine import remote_engine
@@ -127,6 +126,7 @@ class Target:
             workers=workers if self.components or alone else 0,
             projections=in_modules(self.components) if with_projections else [],
             create=create,
+            telemetry=telemetry,
         )
 
 

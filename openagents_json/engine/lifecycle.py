@@ -254,6 +254,11 @@ class Lifecycle:
 
         return RemoteParts(self.core, lambda: self._worker is not None)
 
+    @property
+    def telemetry(self) -> Telemetry | None:
+        """Return what gets the numbers of this engine, if anybody does."""
+        return self.core.telemetry
+
     def acting_as(self, actor: str) -> Self:
         """Return this engine in the name of somebody: on the same store, which the original closes."""
         kind: Any = type(self)

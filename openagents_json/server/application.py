@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from fastapi import APIRouter, FastAPI
 
 from openagents_json.engine import Engine
+from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
 from openagents_json.server.execution import (
     hooks,
     inbound,
@@ -20,10 +21,11 @@ from openagents_json.server.execution import (
     starting,
     steering,
 )
-from openagents_json.server.http import health
+from openagents_json.server.http import health, metrics
 from openagents_json.server.http.access import Services
 from openagents_json.server.http.bodies import BoundedBodies
 from openagents_json.server.http.known_keys import KnownKeys
+from openagents_json.server.http.metrics import CountedRequests
 from openagents_json.server.http.problems import ProblemDetails, add_problems
 from openagents_json.server.http.security_headers import SecurityHeaders
 from openagents_json.server.page import routes as page
@@ -71,16 +73,30 @@ def create_app(
     app = _app(service)
     if service == "all":
         app.include_router(page.router)
-    app.state.openagents = services_on(engine, is_open=is_open)
+    services = services_on(engine, is_open=is_open)
+    app.state.openagents = services
     app.add_middleware(BoundedBodies)
     app.add_middleware(SecurityHeaders)
+    # The outermost: what the others answer is counted, too.
+    app.add_middleware(
+        CountedRequests, telemetry=services.metrics, steady_ms=engine.clock.steady_ms
+    )
     return app
 
 
 def services_on(engine: Engine, *, is_open: bool) -> Services:
     """Return what requests are answered with on an engine."""
     keys = KnownKeys(engine.api_keys.find, engine.clock.steady_ms)
-    return Services(engine, None if is_open else keys, engine.log_positions)
+    known = None if is_open else keys
+    return Services(engine, known, engine.log_positions, _metrics_of(engine))
+
+
+def _metrics_of(engine: Engine) -> PrometheusTelemetry:
+    """Return what keeps the numbers of a service: with those of its engine, where that tells them to it."""
+    telemetry = engine.telemetry
+    if isinstance(telemetry, PrometheusTelemetry):
+        return telemetry
+    return PrometheusTelemetry()
 
 
 def document(service: Service) -> dict[str, Any]:
@@ -103,5 +119,6 @@ def _app(service: Service) -> FastAPI:
     if service != "registry":
         app.include_router(inbound.router)
     app.include_router(health.router)
+    app.include_router(metrics.router, responses={"default": PROBLEM})
     add_problems(app)
     return app

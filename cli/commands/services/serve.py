@@ -48,9 +48,10 @@ def serve(target: Target, host: str, port: int, service: Service, is_open: bool)
       openagents serve --host 0.0.0.0 --service execution --url redis://localhost:6379
     """
     require_server()
+    from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
     from openagents_json.server.serving import Address, serve
 
-    with target.engine(create=True) as engine:
+    with target.engine(create=True, telemetry=PrometheusTelemetry()) as engine:
         return serve(
             engine, Address(host, port), service=service, is_open=is_open, tell=note
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -26,7 +26,8 @@ LARGEST: Final = 2**53
 Counts = Mapping[int, int]
 """How many events a partition has."""
 
-_decode: Final = msgspec.json.Decoder(dict[int, int]).decode
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST)]
+_decode: Final = msgspec.json.Decoder(dict[int, _Count]).decode
 
 
 def token_of(counts: Counts) -> str:
@@ -39,17 +40,19 @@ def merged(positions: Iterable[Counts]) -> dict[int, int]:
     """Return the position behind several."""
     counts: dict[int, int] = {}
     for position in positions:
-        for partition, count in position.items():
-            counts[partition] = max(count, counts.get(partition, 0))
+        counts |= {each: max(n, counts.get(each, 0)) for each, n in position.items()}
     return counts
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a partition was seen to have, and until when that is trusted."""
+    """How many events a partition was seen to have, and until when that is trusted."""
 
     count: int
     until_ms: float
+
+
+_NEVER: Final = _Seen(-1, 0.0)
 
 
 class LogPositions:
@@ -72,8 +75,8 @@ class LogPositions:
             counts = _decode(base64.b64decode(padded, altchars=b"-_", validate=True))
         except ValueError:  # of either decoder
             raise InvalidPosition from None
-        places = range(CATALOG, self._core.store.keys.partitions)
-        if any(p not in places or not 0 <= counts[p] < LARGEST for p in counts):
+        there_are = range(CATALOG, self._core.store.keys.partitions)
+        if not counts.keys() <= set(there_are):
             raise InvalidPosition
         return counts
 
@@ -90,12 +93,11 @@ class LogPositions:
     def is_known(self, counts: Counts) -> bool:
         """Tell whether the log was seen behind a position a moment ago."""
         now_ms = self._core.clock.steady_ms()
-        nothing = _Seen(0, 0.0)
-        seen = {partition: self._seen.get(partition, nothing) for partition in counts}
-        return all(
-            seen[partition].count >= count and seen[partition].until_ms > now_ms
-            for partition, count in counts.items()
-        )
+        return all(self._has_seen(*each, now_ms) for each in counts.items())
+
+    def _has_seen(self, partition: int, count: int, now_ms: float) -> bool:
+        seen = self._seen.get(partition, _NEVER)
+        return seen.count >= count and seen.until_ms > now_ms
 
     def has(self, counts: Counts) -> bool:
         """Tell whether the log is behind a position; then this process reads no older catalog from now on.
@@ -103,16 +105,16 @@ class LogPositions:
         Raises StoreUnavailable.
         """
         there = self._read(counts)
-        return all(there[partition] >= count for partition, count in counts.items())
+        return merged([there, counts]) == there
 
     def _read(self, partitions: Iterable[int]) -> dict[int, int]:
-        store = self._core.store
         asked = sorted(partitions)
         until_ms = self._core.clock.steady_ms() + TRUSTED_MS
-        there = dict(zip(asked, LogReader(store).counts(asked), strict=True))
-        before = self._seen.get(CATALOG)
-        if CATALOG in there and (before is None or there[CATALOG] != before.count):
+        counts = LogReader(self._core.store).counts(asked)
+        there = dict(zip(asked, counts, strict=True))
+        catalog = self._seen.get(CATALOG, _NEVER).count
+        if there.get(CATALOG, catalog) != catalog:
             # Before it is taken as seen: what was cached of the catalog may be older.
             self._core.registered.names.look_again()
-        self._seen.update({p: _Seen(n, until_ms) for p, n in there.items()})
+        self._seen |= {each: _Seen(n, until_ms) for each, n in there.items()}
         return there

@@ -16,6 +16,7 @@ from openagents_json.engine import ApiKey, Engine
 from openagents_json.engine.consistency.positions import LogPositions
 from openagents_json.engine.pictures.layout import Layouts
 from openagents_json.engine.steering.requests import CarriedRequest
+from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
 from openagents_json.server.errors import RoleTooLow, ServicesNotReady, Unauthenticated
 from openagents_json.server.http.known_keys import KnownKeys
 
@@ -43,6 +44,7 @@ class Services:
     engine: Engine
     keys: KnownKeys | None
     positions: LogPositions
+    metrics: PrometheusTelemetry
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     layouts: Layouts = field(default_factory=Layouts)
 

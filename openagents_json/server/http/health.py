@@ -24,6 +24,6 @@ async def live() -> Health:
 
 @router.get("/ready", operation_id="ready")
 def ready(request: Request) -> Health:
-    """Say that the store answers, and its views are near its log; a problem (503) where it does not."""
+    """Say that the store answers, and that a thread is free to ask it; a problem (503) where it does not."""
     services_of(request).engine.now_ms()
     return Health(status="ok")

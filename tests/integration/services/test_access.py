@@ -33,7 +33,7 @@ LEAST_ROLES = {
         *("getWorkflowLayout", "getWorkflowUses", "getWorkflowVersion"),
         *("getHook", "listDeliveries", "listHooks"),
         *("listComponents", "listFailures", "listRuns", "listSchedules", "listSteps"),
-        "listUsage",
+        *("listUsage", "metrics"),
         *("listWaiting", "listWorkers", "listWorkflows", "nextFirings", "searchRuns"),
         *("diffWorkflows", "validateWorkflow"),
     },
