@@ -87,8 +87,12 @@ def create_app(
 def services_on(engine: Engine, *, is_open: bool) -> Services:
     """Return what requests are answered with on an engine."""
     keys = KnownKeys(engine.api_keys.find, engine.clock.steady_ms)
-    known = None if is_open else keys
-    return Services(engine, known, engine.log_positions, _metrics_of(engine))
+    return Services(
+        engine,
+        None if is_open else keys,
+        engine.log_positions,
+        _metrics_of(engine),
+    )
 
 
 def _metrics_of(engine: Engine) -> PrometheusTelemetry:
