@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from executor.worker.runtime import WorkSettings
     from executor.worker.worker import Worker
     from openagents_json.catalog.registry import Registry
+    from openagents_json.engine.consistency.positions import LogPositions
     from openagents_json.engine.remote_work.parts import RemoteParts
     from openagents_json.engine.telemetry.port import Telemetry
     from openagents_json.engine.wiring.client import Core
@@ -253,6 +254,13 @@ class Lifecycle:
         from openagents_json.engine.remote_work.parts import RemoteParts
 
         return RemoteParts(self.core, lambda: self._worker is not None)
+
+    @property
+    def log_positions(self) -> LogPositions:
+        """Return what tells callers where the log is, and waits for that elsewhere."""
+        from openagents_json.engine.consistency.positions import LogPositions
+
+        return LogPositions(self.core)
 
     @property
     def telemetry(self) -> Telemetry | None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from openagents_json.engine.audit import AuditService
     from openagents_json.engine.cataloging.catalog import ComponentCatalog
     from openagents_json.engine.cataloging.workflows import WorkflowCatalog
-    from openagents_json.engine.consistency.positions import LogPositions
     from openagents_json.engine.development.loaded_components import LoadedComponents
     from openagents_json.engine.handles.watcher import RunWatcher
     from openagents_json.engine.inspection.explain import Explanation
@@ -119,13 +118,6 @@ class Services(HookDoors):
         from openagents_json.engine.steering.requests import KeyedRequests
 
         return KeyedRequests(self.core, self.actor)
-
-    @property
-    def log_positions(self) -> LogPositions:
-        """Return what tells callers where the log is, and waits for that elsewhere."""
-        from openagents_json.engine.consistency.positions import LogPositions
-
-        return LogPositions(self.core)
 
     @property
     def leases(self) -> Leases:
