@@ -53,7 +53,7 @@ def test_each_request_of_the_guide_is_answered(api: Client) -> None:
         if "/v1/runs " in line:
             run = answer.json()["id"]
             assert answer.json()["output"] == "Hello, Ada!"
-    assert answers == [201, 200, 200, 200, 200, 200, 200]
+    assert answers == [201, 200, 200, 200, 200, 200, 200, 200]
 
 
 def test_each_request_of_the_guide_to_workers_is_answered(api: Client) -> None:
