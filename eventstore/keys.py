@@ -200,6 +200,10 @@ class Keyspace:
         """Name the snapshot of a run's state."""
         return self._key(self.partition_of(run), f"snap:{run}")
 
+    def names(self, partition: int) -> bytes:
+        """Name which runs business keys stand for."""
+        return self._key(partition, "names")
+
     def gone(self, partition: int) -> bytes:
         """Name the archived runs of a partition."""
         return self._key(partition, "gone")

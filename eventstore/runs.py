@@ -217,6 +217,10 @@ class RunStore(Protocol):
         """Tell whether a run is in the archive, which keeps its id for it."""
         ...
 
+    def holder_of(self, name: str, partition: int) -> str:
+        """Return the run that has a name in a partition, which may have ended since; "" where none has."""
+        ...
+
     def put_definitions(self, definitions: Definitions) -> None:
         """Store definitions by their hashes, unless they are there."""
         ...

@@ -89,6 +89,10 @@ class MemoryRunReads:
         del run
         return False
 
+    def holder_of(self, name: str, partition: int) -> str:
+        """Return the run that has a name in a partition, which may have ended since; "" where none has."""
+        return self._partitions[partition].names.get(name, "")
+
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`."""
         with self._changed:

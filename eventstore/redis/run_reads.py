@@ -98,6 +98,11 @@ class RedisRunReads(RedisContents):
             self.call([PlainCall((b"HEXISTS", self.keys.gone(partition), run))])[0]
         )
 
+    def holder_of(self, name: str, partition: int) -> str:
+        """Return the run that has a name in a partition, which may have ended since; "" where none has."""
+        [holder] = self.call([PlainCall((b"HGET", self.keys.names(partition), name))])
+        return "" if holder is None else holder.decode()
+
     def wait(self, run: str, after: int, block_ms: int) -> tuple[Recorded, ...]:
         """Block until the run has events after a version, at most `block_ms`; uses a connection of its own.
 

@@ -46,6 +46,8 @@ class RunCommitsContract:
         assert begin("0-b", "c2", "0-a").code is Code.DONE
         late = begin("0-c", "c3", "0-a")
         assert (late.code, late.holder) == (Code.NAMED, "0-b")
+        assert store.holder_of("7", 0) == "0-b"
+        assert store.holder_of("8", 0) == ""
 
     def test_a_start_writes_events_and_head(self, store: RunStore) -> None:
         commit = started(

@@ -24,8 +24,10 @@ from executor.histories.import_checks import (
 from executor.histories.incoming import IMPORTED, HeadFacts, IncomingHistory, ended
 from executor.runs.codec import Fetch, RunKeys, decode_all, encode, is_sealed
 from executor.runs.commit import BuiltCommit, CommitContext, assemble, decide_encoded
+from executor.runs.errors import BusinessKeyTaken
 from executor.runs.handler import Handler
 from executor.runs.repository import Session
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import IndexChanges
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core.decide.takeover import TimedEvent, imported, noted
@@ -51,7 +53,8 @@ def take_in(
     """Bring a run into the store; what was closed stays as it is, what was open goes on.
 
     Each event is marked as written elsewhere, and RunImported says who brought them, when and from where.
-    Raises AnotherHistory, InPart, HistoryUnfit, and Rejected or EncryptionError for an open run that cannot be moved.
+    Raises AnotherHistory, InPart, HistoryUnfit, and BusinessKeyTaken, Rejected or EncryptionError for an open run that
+    cannot be moved.
     """
     run = arriving.run
     last = arriving.history[-1]
@@ -79,6 +82,8 @@ def take_in(
         # Somebody else has brought it since it was looked for: from the archive, or with another history.
         _refuse_archived(handler, arriving)
         raise AnotherHistory(run, last.version)
+    if taken.commit.code is Code.NAMED:
+        raise BusinessKeyTaken(taken.commit.holder)
     handler.sessions.drop(run)
     return ImportResult(
         run, built.changes.status or "", changed=taken.commit.code is Code.DONE
@@ -88,7 +93,7 @@ def take_in(
 def probe(handler: Handler, arriving: IncomingHistory) -> None:
     """Find out whether a run could come in, and change nothing.
 
-    Raises HistoryUnfit, and Rejected or EncryptionError for an open run that cannot be moved.
+    Raises HistoryUnfit, and BusinessKeyTaken, Rejected or EncryptionError for an open run that cannot be moved.
     """
     _refuse_archived(handler, arriving)
     alone = _closed(handler, arriving, "")
@@ -157,7 +162,24 @@ def _closed(handler: Handler, arriving: IncomingHistory, actor: str) -> Commit:
         workflow=facts.workflow,
         last_fence=facts.fence,
         back=arriving.back,
+        name=_name(handler, arriving, facts.name),
     )
+
+
+def _name(
+    handler: Handler, arriving: IncomingHistory, name: str
+) -> tuple[str, str] | None:
+    """Return the business key that an open run has here too, and the run that had it until now.
+
+    Raises BusinessKeyTaken where an open run has it.
+    """
+    if not name or ended(arriving.history):
+        return None
+    holder = handler.store.holder_of(name, handler.store.partition_of(arriving.run))
+    status = handler.store.statuses([holder])[0] if holder else ""
+    if status and status not in CLOSED_RUN:
+        raise BusinessKeyTaken(holder)
+    return name, holder
 
 
 def _check(handler: Handler, arriving: IncomingHistory) -> None:
@@ -229,6 +251,7 @@ def _going_on(
         workflow=alone.workflow,
         last_fence=alone.last_fence,
         back=alone.back,
+        name=alone.name,
     )
     return _Open(commit, built.opens)
 

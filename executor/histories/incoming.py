@@ -73,6 +73,7 @@ class HeadFacts:
 
     def __init__(self, arriving: IncomingHistory) -> None:
         self.workflow = ""
+        self.name = ""
         self.definition = ""
         self.cancel = False
         self.held = False
@@ -105,6 +106,7 @@ class HeadFacts:
         self.definition = str(data.get("definition") or self.definition)
         if event.type == STARTED:
             self.workflow = str(data.get("workflow", ""))
+            self.name = str(data.get("name", ""))
             if data.get("run") != self._run:
                 raise HistoryUnfit(self._run, f"it is that of run {data.get('run')}")
 

@@ -240,6 +240,7 @@ class RunBeginnings:
             cancelled=start.cancelled,
             budget=start.budget,
             signal=start.signal,
+            name="" if start.name is None else start.name[0],
         )
         commit_id = start.commit_id or self._committer.commit_id()
         built = build(

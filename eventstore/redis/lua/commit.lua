@@ -13,7 +13,7 @@
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue, {component that it lacks..}, {component: build..}}, key (the wrapped data key of a new run: it comes with the run's first
 --   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on), await (ms: whoever starts the run
---   waits for its end; this is noted for so long, as by await.lua), name {name, run} (a new run has this name from here on, if
+--   waits for its end; this is noted for so long, as by await.lua), name {name, run} (a run that begins or comes in has this name from here on, if
 --   it is that run's now, "" for nobody's: a hash <names> of the partition)
 -- Replies {1 when anything was written, else 0; 0; n; ms; {answer..}; 1 when the log has an entry of n and ms, else 0; epoch
 --   (look_back.lua)}. An answer is an error of the server, or {code, version, n, ms, ...}: 1 done {claims} {missed}; 2 duplicate {missed};
@@ -84,6 +84,12 @@ end
 local function refuse(c, code, extra) return { code, c.v, 0, NOW, extra or {} } end
 
 -- 1. Guards: the answer to a commit that is not carried out. Nothing is written before all commits have passed here.
+-- Who has the name that a run is to have, where that is not who had it when its caller looked.
+local function other_holder(o)
+  if not o.name then return nil end
+  local holder = redis.call('HGET', B .. 'names', o.name[1]) or ''
+  return holder ~= o.name[2] and holder or nil
+end
 local function refusal(c)
   local o, h, v, exp = c.o, c.h, c.v, c.exp
   local HEAD, STREAM, RUN = c.head, c.stream, c.run
@@ -97,12 +103,14 @@ local function refusal(c)
     for _, sha in ipairs(o.refers or {}) do
       if redis.call('EXISTS', B .. 'blob:' .. sha) == 0 then return refuse(c, -14) end
     end
-    local holder = o.name and redis.call('HGET', B .. 'names', o.name[1]) or ''
-    if o.name and holder ~= o.name[2] then return refuse(c, -18, { holder }) end
+    local holder = other_holder(o)
+    if holder then return refuse(c, -18, { holder }) end
   elseif o.mode == 'adopt' then
     if redis.call('HEXISTS', HEAD, 'adopting') == 1 and redis.call('EXISTS', STREAM) == 1 then return refuse(c, -16) end
     if v > 0 then return refuse(c, exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end
     if not o.back and redis.call('HEXISTS', B .. 'gone', RUN) == 1 then return refuse(c, -6) end
+    local holder = other_holder(o)
+    if holder then return refuse(c, -18, { holder }) end
     if not staged(KEYS[#KEYS], exp) then return refuse(c, -12) end
   elseif v == 0 then
     return refuse(c, -4)

@@ -139,8 +139,8 @@ def adopt(
     A run that had ended is as it was. One that was open goes on here, or waits, `paused`, until it is resumed: what was
     under way there is done again here, and timers keep their times. `mark` is more metadata for each event that comes
     with it. `how` goes on record: import, promote or restore; `return` is a restore of what this store has archived,
-    with the hash that is on its log, so it is no import. Raises AnotherHistory, InPart, HistoryUnfit, EncryptionError
-    and Rejected.
+    with the hash that is on its log, so it is no import. Raises AnotherHistory, InPart, HistoryUnfit, EncryptionError,
+    Rejected, and BusinessKeyTaken for an open run whose business key another one has here.
     """
     arriving = IncomingHistory(
         run=capsule.run,

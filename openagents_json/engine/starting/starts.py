@@ -197,7 +197,7 @@ class Starting:
         given = codec.normalise(check_inputs(plan, inputs))
         named = None if labels is None else dict(labels)
         if asked is not None:
-            named = asked.labels() | (named or {})
+            named = (named or {}) | asked.labels()
         request = None
         if key is not None:
             request = Request(key, inputs, reference, self.actor)

@@ -95,6 +95,7 @@ class MeasuredRunStore:
         self.statuses = meter.timed("statuses", store.statuses)
         self.blobs = meter.timed("blobs", store.blobs)
         self.is_gone = meter.timed("is_gone", store.is_gone)
+        self.holder_of = meter.timed("holder_of", store.holder_of)
         self.put_definitions = meter.timed("put_definitions", store.put_definitions)
         self.definitions = meter.timed("definitions", store.definitions)
         self.begin_reading = meter.timed("begin_reading", store.begin_reading)

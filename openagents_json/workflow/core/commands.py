@@ -15,7 +15,8 @@ class StartRun(Struct, frozen=True, gc=False):
     """Begin a run; `inputs` are checked and defaulted already.
 
     `cancelled` is why it ends before it does anything: its id is taken, so that nobody begins it later. `budget` is
-    what its caller says of how much it may use, by the fields of `usage.Budget`. A `signal` comes with it.
+    what its caller says of how much it may use, by the fields of `usage.Budget`. A `signal` comes with it. `name` is
+    what its business key is in the store.
     """
 
     run: str
@@ -25,6 +26,7 @@ class StartRun(Struct, frozen=True, gc=False):
     cancelled: str = ""
     budget: Mapping[str, Json] | None = None
     signal: SendSignal | None = None
+    name: str = ""
 
 
 class Completed(Struct, frozen=True, gc=False):

@@ -32,7 +32,10 @@ from openagents_json.workflow.types import Json
     payloads=("inputs",),
 )
 class RunStarted(Struct, frozen=True, gc=False):
-    """A run began, pinned to one definition; `budget` is how much it may use, where its start said so."""
+    """A run began, pinned to one definition; `budget` is how much it may use, where its start said so.
+
+    `name` is what its business key is in the store: that of another store knows by it which key the run has.
+    """
 
     run: str
     workflow: str
@@ -42,6 +45,7 @@ class RunStarted(Struct, frozen=True, gc=False):
     labels: Mapping[str, str] | None = None
     parent: Mapping[str, Json] | None = None
     budget: Mapping[str, Json] | None = None
+    name: str = ""
 
 
 @run_event(

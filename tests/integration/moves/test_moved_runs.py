@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from eventstore.redis.raw import ends_of_commits
-from openagents_json.engine import Engine
+from openagents_json.engine import BusinessKeyTaken, Engine
 from openagents_json.engine.archive.capsules import (
     Capsule,
     adopt,
@@ -234,3 +236,39 @@ def test_a_lock_is_asked_for_anew(stores: Callable[..., Engine]) -> None:
         assert there.wait(each, timeout=20).output == {"s": "slow"}
     here.wait(run, timeout=20)
     assert len(calls) == 3
+
+
+def test_a_run_brings_its_business_key(stores: Callable[..., Engine]) -> None:
+    """Under a key, one run is open in the store where it is, wherever it began."""
+    here, there = stores(), stores()
+    asking = steps({"id": "ask", "wait_for": {"signal": "answer"}})
+    labels = {"business_key": "a label is no key"}
+    run = here.start(asking, business_key="7", labels=labels)
+    assert here.state(run).labels == {"business_key": "7"}
+    capsule = packed_away(here, run)[0]
+    holder = there.start(asking, business_key="7")
+    with pytest.raises(BusinessKeyTaken) as refused:
+        adopt(there.core, capsule, actor="tester")
+    assert refused.value.run == holder.id
+    assert {row.id for row in there.runs()} == {holder.id}
+    there.signal(holder, "answer", 1)
+    assert adopt(there.core, capsule, actor="tester").changed
+    assert not adopt(there.core, capsule, actor="tester").changed
+    with pytest.raises(BusinessKeyTaken) as taken:
+        there.start(asking, business_key="7")
+    assert taken.value.run == run.id
+    there.signal(run.id, "answer", 1)
+    assert there.start(asking, business_key="7").is_new
+
+
+def test_a_closed_run_brings_no_business_key(stores: Callable[..., Engine]) -> None:
+    here, there = stores(), stores()
+    asking = steps({"id": "ask", "wait_for": {"signal": "answer"}})
+    run = here.start(asking, business_key="7")
+    here.signal(run, "answer", 1)
+    here.wait(run, timeout=60)
+    holder = there.start(asking, business_key="7")
+    assert adopt(there.core, packed_away(here, run)[0], actor="tester").changed
+    with pytest.raises(BusinessKeyTaken) as taken:
+        there.start(asking, business_key="7")
+    assert taken.value.run == holder.id

@@ -85,6 +85,7 @@ def start(turn: DecisionBuilder, command: cmd.StartRun) -> None:
         labels=command.labels,
         parent=command.parent,
         budget=command.budget,
+        name=command.name,
     )
     turn.emit(started)
     if command.cancelled:
