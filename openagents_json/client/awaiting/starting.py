@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from openagents_json.client.awaiting.handle import AsyncClientRun, Runs
 from openagents_json.client.calls import starting
 from openagents_json.client.calls.documents import sent_signal
 from openagents_json.client.keys import NewKey, keys_of
-from openagents_json.engine import BusinessKeyTaken, RunNotFound
+from openagents_json.engine import BusinessKeyTaken, RunNotFound, WaitTimeout
 from openagents_json.engine.answers.runs import Result
+from openagents_json.engine.starting.keyed import BEHIND
 
 if TYPE_CHECKING:
     from openagents_json.client.calls.call import Call
@@ -41,6 +42,7 @@ class AsyncClientStarting(Runs):
         budget: Mapping[str, Json] | None = None,
         business_key: str | None = None,
         on_conflict: str | None = None,
+        conflict_timeout: float | None = None,
         output: None = None,
     ) -> AsyncClientRun[Json]: ...
 
@@ -55,6 +57,7 @@ class AsyncClientStarting(Runs):
         budget: Mapping[str, Json] | None = None,
         business_key: str | None = None,
         on_conflict: str | None = None,
+        conflict_timeout: float | None = None,
         output: type[Output],
     ) -> AsyncClientRun[Output]: ...
 
@@ -68,28 +71,37 @@ class AsyncClientStarting(Runs):
         budget: Mapping[str, Json] | None = None,
         business_key: str | None = None,
         on_conflict: str | None = None,
+        conflict_timeout: float | None = None,
         output: type[Any] | None = None,
     ) -> AsyncClientRun[Any]:
         """Start a run and give its id, which is its handle too; as `Engine.start`, whose errors it raises."""
         key = idempotency_key or self._new_key()
         more = {"business_key": business_key, "on_conflict": on_conflict}
         call = starting.start(workflow, inputs, key, labels, budget, more)
-        started = await self._begun(call, waits=on_conflict == starting.AFTER_CLOSED)
+        is_behind = on_conflict in BEHIND
+        started = await self._begun(call, is_behind=is_behind, timeout=conflict_timeout)
         # Nobody else has a key of this client's own: a start that was sent again has begun the run itself.
         is_own = idempotency_key is None and business_key is None
         return AsyncClientRun(started.id, self, output, is_new=is_own or started.is_new)
 
-    async def _begun(self, call: Call[Begun], *, waits: bool) -> Begun:
-        """Start a run; where it is to begin behind another one, wait for the end of that."""
+    async def _begun(
+        self, call: Call[Begun], *, is_behind: bool, timeout: float | None
+    ) -> Begun:
+        """Start a run; where it begins behind another one, wait for the end of that."""
+        ends_at = None if timeout is None else monotonic() + timeout
         while True:
             try:
                 return await self._wire.carry_out(call)
             except BusinessKeyTaken as taken:
-                if not waits:
+                left = None if ends_at is None else ends_at - monotonic()
+                if not is_behind or (left is not None and left <= 0):
                     raise
-                holder = taken.run
-            with suppress(RunNotFound):  # it was deleted meanwhile, which is an end too
-                await self.wait(holder)
+                try:
+                    await self.wait(taken.run, timeout=left)
+                except RunNotFound:
+                    continue  # it was deleted meanwhile, which is an end too
+                except WaitTimeout:
+                    raise taken from None
 
     async def start_or_signal(
         self,

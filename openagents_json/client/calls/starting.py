@@ -19,7 +19,6 @@ MOST_AT_A_TIME: Final = 1_000
 """So many runs are started by one request."""
 
 
-AFTER_CLOSED: Final = "after-closed"
 REPLAYED: Final = "Idempotency-Replayed"
 
 

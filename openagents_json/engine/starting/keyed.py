@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 USE_EXISTING: Final = "use-existing"
 REJECT: Final = "reject"
-AFTER_CLOSED: Final = "after-closed"
-POLICIES: Final = (USE_EXISTING, REJECT, "replace", AFTER_CLOSED)
+POLICIES: Final = (USE_EXISTING, REJECT, "replace", "after-closed")
+BEHIND: Final = frozenset({"replace", "after-closed"})
+"""Policies by which a run begins when that has ended which has its key; the first cancels it."""
+
 LONGEST: Final = 200
 
 
@@ -70,22 +72,30 @@ def keyed(business_key: str | None, on_conflict: str | None) -> Keyed | None:
     return None
 
 
-def started_under_key(core: Core, start: Start, asked: Keyed, actor: str) -> Handled:
-    """Start a run under its business key; where it is to begin behind another one, wait for the end of that.
+def started_under_key(
+    core: Core, start: Start, asked: Keyed, actor: str, timeout: float | None = None
+) -> Handled:
+    """Start a run under its business key; where it begins behind another one, wait for the end of that.
 
-    Raises BusinessKeyTaken, and as `RunStarter.start` does.
+    `timeout` is in seconds. Raises BusinessKeyTaken, also when that has not ended by then, and as `RunStarter.start`
+    does.
     """
     from executor.errors import RunNotFound
     from executor.runs.errors import BusinessKeyTaken
+    from openagents_json.engine.errors import WaitTimeout
     from openagents_json.engine.waiting import Waiter
 
+    ends_ms = None if timeout is None else core.clock.steady_ms() + timeout * 1000
     while True:
         try:
             return core.keyed_starts.start(start, asked.policy, actor=actor)
         except BusinessKeyTaken as taken:
-            if asked.policy != AFTER_CLOSED:
+            left = None if ends_ms is None else ends_ms - core.clock.steady_ms()
+            if asked.policy not in BEHIND or (left is not None and left <= 0):
                 raise
             try:
-                Waiter(core, taken.run, None).result()
+                Waiter(core, taken.run, left and left / 1000).result()
             except RunNotFound:
                 continue  # it was deleted meanwhile, which is an end too
+            except WaitTimeout:
+                raise taken from None

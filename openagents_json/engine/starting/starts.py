@@ -61,6 +61,7 @@ class Starting:
         budget: Mapping[str, Json] | None = None,
         business_key: str | None = None,
         on_conflict: str | None = None,
+        conflict_timeout: float | None = None,
         output: None = None,
     ) -> RunHandle[Json]: ...
 
@@ -75,6 +76,7 @@ class Starting:
         budget: Mapping[str, Json] | None = None,
         business_key: str | None = None,
         on_conflict: str | None = None,
+        conflict_timeout: float | None = None,
         output: type[Output],
     ) -> RunHandle[Output]: ...
 
@@ -88,6 +90,7 @@ class Starting:
         budget: Mapping[str, Json] | None = None,
         business_key: str | None = None,
         on_conflict: str | None = None,
+        conflict_timeout: float | None = None,
         output: type[Any] | None = None,
     ) -> RunHandle[Any]:
         """Start a run and give its id, which is its handle too; the same request with the same key gives the same run.
@@ -97,10 +100,11 @@ class Starting:
         goes before that.
 
         Under a `business_key`, one run of a workflow is open at a time. Where one is, `on_conflict` says what becomes
-        of the start: `reject` (BusinessKeyTaken, the default), `use-existing` (its handle), `replace` (it is
-        cancelled; BusinessKeyTaken until its steps under way have ended), `after-closed` (its end is waited for).
-        Raises InvalidDefinition, InvalidInputs, InvalidBudget, PayloadOverLimit, EventStoreError,
-        ConcurrencyLimitReached, and KeyConflict when the idempotency key stands for another request.
+        of the start: `reject` (BusinessKeyTaken, the default), `use-existing` (its handle), `after-closed` (its end is
+        waited for), `replace` (it is cancelled, and its end waited for). `conflict_timeout` is how many seconds that
+        may take; then it is BusinessKeyTaken, too. Raises InvalidDefinition, InvalidInputs, InvalidBudget,
+        PayloadOverLimit, EventStoreError, ConcurrencyLimitReached, and KeyConflict when the idempotency key stands
+        for another request.
         """
         from openagents_json.engine.handles.handle import RunHandle
 
@@ -111,7 +115,9 @@ class Starting:
         if asked is None:
             handled = self.core.starter.start(start, actor=self.actor)
         else:
-            handled = started_under_key(self.core, start, asked, self.actor)
+            handled = started_under_key(
+                self.core, start, asked, self.actor, conflict_timeout
+            )
         return RunHandle(
             handled.session.run, self._runs, output, is_new=handled.changed
         )

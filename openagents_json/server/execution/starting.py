@@ -25,6 +25,7 @@ from openagents_json.engine import (
     Unavailable,
 )
 from openagents_json.engine.documents import document_of_call
+from openagents_json.engine.starting.keyed import BEHIND, USE_EXISTING
 from openagents_json.server.http.access import AsOperator, Stopping
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import (
@@ -39,8 +40,6 @@ from openagents_json.server.http.workflows import Workflow, document_of
 router = APIRouter(route_class=StrictRoute, tags=["runs"])
 
 MOST_AT_A_TIME: Final = 1_000
-AFTER_CLOSED: Final = "after-closed"
-USE_EXISTING: Final = "use-existing"
 OnConflict = Literal["use-existing", "reject", "replace", "after-closed"]
 
 
@@ -212,13 +211,13 @@ async def _started_in_time(
     until: float,
     stopping: asyncio.Event,
 ) -> RunHandle[Any]:
-    """Start a run; one that is to begin behind another one waits for the end of that, without a thread."""
+    """Start a run; one that begins behind another one waits for the end of that, without a thread."""
     while True:
         try:
             return await run_in_threadpool(_start, engine, request, key)
         except BusinessKeyTaken as taken:
             left = until - _now()
-            if request.on_conflict != AFTER_CLOSED or left <= 0:
+            if request.on_conflict not in BEHIND or left <= 0:
                 raise
             try:
                 if not await has_ended(engine, taken.run, left, stopping):
@@ -236,7 +235,6 @@ def _start(engine: Engine, request: StartRequest, key: str | None) -> RunHandle[
     signal = request.signal
     workflow = document_of(request.workflow)
     if signal is None:
-        refuses = request.on_conflict == AFTER_CLOSED
         return engine.start(
             workflow,
             request.inputs,
@@ -244,7 +242,8 @@ def _start(engine: Engine, request: StartRequest, key: str | None) -> RunHandle[
             labels=request.labels,
             budget=request.budget,
             business_key=request.business_key,
-            on_conflict="reject" if refuses else request.on_conflict,
+            on_conflict=request.on_conflict,
+            conflict_timeout=0,
         )
     if request.business_key is None or request.on_conflict not in (None, USE_EXISTING):
         raise InvalidArgument(

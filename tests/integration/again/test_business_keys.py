@@ -18,6 +18,7 @@ from openagents_json.engine import (
     KeyConflict,
     Rejected,
 )
+from openagents_json.engine.remote_work.leases import ClaimTerms
 from tests.conftest import Server, SharedServers, wait_for
 from tests.fork_server import ForkedProcess
 
@@ -87,6 +88,30 @@ def test_the_open_run_of_a_key_can_be_used_or_replaced(engine: Engine) -> None:
     assert (second.is_new, engine.status(first)) == (True, "cancelled")
     with pytest.raises(BusinessKeyTaken):
         engine.start(ASKING, business_key="7")
+
+
+def test_a_run_with_a_step_under_way_is_replaced_when_that_has_ended(
+    engine: Engine,
+) -> None:
+    engine.catalog.register({"name": "far", "version": "1.0.0", "queue": "tool"})
+    document = {"id": "far", "steps": [{"id": "go", "component": "far@1.0.0"}]}
+    first = engine.start(document, business_key="7")
+    terms = ClaimTerms("tool", ["far@1.0.0"], lease_ms=600_000)
+    [step] = engine.leases.claim(terms, wait_ms=60_000).steps
+    with pytest.raises(BusinessKeyTaken):
+        engine.start(
+            document, business_key="7", on_conflict="replace", conflict_timeout=0
+        )
+    assert engine.status(first) == "cancelling"
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(
+            engine.start, document, business_key="7", on_conflict="replace"
+        )
+        engine.leases.complete(step.lease, 1)
+        assert second.result().is_new
+    assert engine.status(first) == "cancelled"
+    events = [event.type for event in engine.history(first)]
+    assert events.count("RunCancelRequested") == 1
 
 
 def test_a_run_begins_when_the_one_before_it_has_ended(engine: Engine) -> None:
