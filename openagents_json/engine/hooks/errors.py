@@ -95,14 +95,19 @@ class DeliveryDiffers(Conflict):
 
 
 class HookSecretUnusable(Unavailable):
-    """The secret of a hook is not there in this process, or is none."""
+    """The secret of a hook is not there in this process, or is none; `secret` and `reason` are for its log.
+
+    Whoever sends something hears neither: he has proved nothing yet.
+    """
 
     code = "hook_secret_unusable"
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, secret: str, reason: str) -> None:
+        self.secret = secret
+        self.reason = reason
         super().__init__(
-            f"the secret {name} {reason}",
-            remedy=f"set OPENAGENTS_SECRET_{name} where the service runs",
+            "the service cannot check signatures of this hook",
+            remedy="look into the log of the service, which names what is missing",
         )
 
 

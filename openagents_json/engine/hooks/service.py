@@ -8,6 +8,7 @@ the signal is one.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from openagents_json.engine.hooks.errors import (
     HookDisabled,
     HookNotFound,
     HookNotMapped,
+    HookSecretUnusable,
     InvalidHook,
 )
 from openagents_json.engine.hooks.incoming import (
@@ -43,6 +45,8 @@ from openagents_json.engine.hooks.spec import HookSpec, spec_of
 from openagents_json.engine.wiring.client import Core
 from openagents_json.errors import OpenAgentsError, Unavailable
 from openagents_json.workflow.types import Json
+
+log = logging.getLogger(__name__)
 
 RECEIVED: Final = "received"
 FILTERED: Final = "filtered"
@@ -193,7 +197,7 @@ class Hooks:
         if not hook.spec.enabled:
             raise HookDisabled(name)
         signature = hook.spec.signature
-        signed = verify(signature, incoming, self._secret, self._clock.now_ms())
+        signed = self._verified(hook, incoming)
         body = body_of(incoming)
         if signature.preset == "slack" and _asks_only(body):
             return ReceivedDelivery("", RECEIVED, challenge=member_of(body, _CHALLENGE))
@@ -202,6 +206,17 @@ class Hooks:
         headers = shown_headers(incoming, (scheme.header,))
         arrived = _arrived(_delivery_id(given_id, signed), incoming)
         return self._carried_out(hook, arrived, Contents(body, headers))
+
+    def _verified(self, hook: _Registered, incoming: Incoming) -> bytes:
+        """Return what was signed with a secret of the hook; which of them is unusable is for who runs the service."""
+        now_ms = self._clock.now_ms()
+        try:
+            return verify(hook.spec.signature, incoming, self._secret, now_ms)
+        except HookSecretUnusable as error:
+            told = "hook %s: the secret %s %s; set OPENAGENTS_SECRET_%s here"
+            secret = error.secret
+            log.error(told, hook.info.name, secret, error.reason, secret)
+            raise
 
     def replay(
         self, name: str, delivery: str, *, idempotency_key: str | None = None

@@ -336,6 +336,21 @@ def test_inputs_and_runs_have_to_be_what_they_are(engine: Engine, hook: str) -> 
         engine.hooks.register("No Name", GREETS)
 
 
+def test_who_has_proved_nothing_hears_no_name_of_a_secret(
+    engine: Engine,
+    api: Client,
+    hook: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.delenv("OPENAGENTS_SECRET_GREETINGS")
+    answer = post(api, hook, {"name": "Ada"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "hook_secret_unusable")
+    assert "GREETINGS" not in answer.text
+    assert "set OPENAGENTS_SECRET_GREETINGS" in caplog.text
+    assert engine.hooks.deliveries(hook) == []
+
+
 def test_slack_is_told_that_somebody_is_there(engine: Engine, api: Client) -> None:
     signature = {"preset": "slack", "secrets": ["GREETINGS"]}
     engine.hooks.register("slack", {**GREETS, "signature": signature})
