@@ -38,3 +38,17 @@ def test_the_schema_that_a_document_and_a_setting_name_is_the_one_that_is_writte
     assert editor.is_valid(document)
     assert not editor.is_valid({**document, "timeout": "soon"})
     assert [problem.code for problem in validate(document).problems] == []
+
+
+def test_each_example_names_the_schema_and_fits_it() -> None:
+    schema = ROOT / "docs" / "reference" / SCHEMA
+    editor = Draft202012Validator(json.loads(schema.read_text()))
+    documents = 0
+    for path in sorted((ROOT / "examples").rglob("*.json")):
+        document = json.loads(path.read_text())
+        if not isinstance(document, dict) or "steps" not in document:
+            continue
+        documents += 1
+        assert (path.parent / document.get("$schema", "nothing")).samefile(schema), path
+        assert [error.message for error in editor.iter_errors(document)] == [], path
+    assert documents > 50
