@@ -22,6 +22,7 @@ from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.audit import AuditService
 from openagents_json.engine.inspection.version_check import check_version
 from tests.conftest import Server
+from tests.integration.given_back import COST, given_back
 from tests.integration.ledger.ledgers import DOCUMENT, key_file, ran, shout, signer
 
 pytestmark = pytest.mark.one_worker
@@ -115,10 +116,11 @@ def test_a_new_version_is_checked_against_few_runs_at_a_time(
     runs = engine.start_many([(DOCUMENT, {"text": str(i)}) for i in range(150)])
     for run in runs:
         engine.wait(run, timeout=60)
+    events = sum(8 + COST * given_back(engine, run) for run in runs)
     monkeypatch.setattr(engine, "core", replace(engine.core, store=store))
     report = check_version(engine, DOCUMENT)
     assert (report.looked_at, report.live, report.differing) == (len(runs), 0, ())
-    assert PAGE < store.entries == len(runs) * 8
+    assert PAGE < store.entries == events
     assert store.most <= PAGE
 
 
