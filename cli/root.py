@@ -30,6 +30,7 @@ COMMANDS = {
     "locks": "cli.commands.fleet.locks:locks",
     "api-keys": "cli.commands.services.api_keys:api_keys",
     "hooks": "cli.commands.services.hooks:hooks",
+    "webhooks": "cli.commands.services.webhooks:webhooks",
     "mcp": "cli.commands.services.mcp:mcp",
     "openapi": "cli.commands.services.serve:openapi",
     "doctor": "cli.commands.doctor:doctor",

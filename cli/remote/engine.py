@@ -109,6 +109,11 @@ class RemoteEngine(Offered):
         return Offered(self._part.hooks)
 
     @property
+    def webhooks(self) -> Any:
+        """Return the webhooks of the store."""
+        return Offered(self._part.webhooks)
+
+    @property
     def workflows(self) -> Any:
         """Return the published workflows of the store."""
         return RemoteWorkflows(self._part.workflows)

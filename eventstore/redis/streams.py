@@ -332,6 +332,11 @@ class RedisStreamStore:
                 current=current,
             )
 
+    def forget_checkpoints(self, consumer: str) -> None:
+        """Forget how far a consumer has come in all partitions: what it has not read is not kept for it."""
+        names = map(self.keys.checkpoints, self._read_partitions(None))
+        self._call([PlainCall((b"HDEL", each, _bytes(consumer))) for each in names])
+
     def _call(self, calls: Sequence[Call]) -> list[Any]:
         """Send reads in one pipeline; they are sent again when the server was away."""
         replies = retrying(lambda: self._scripts.run_many(calls))

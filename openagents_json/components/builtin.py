@@ -17,8 +17,10 @@ from openagents_json.components.library.process import run
 from openagents_json.components.library.sql import execute, query
 from openagents_json.components.library.template import template
 from openagents_json.components.library.transform import transform
+from openagents_json.components.library.webhook import deliver
 
 __all__ = [
+    "deliver",
     "echo",
     "evaluate",
     "execute",

@@ -20,6 +20,7 @@ from openagents_json.server.execution import (
     schedules,
     starting,
     steering,
+    webhooks,
 )
 from openagents_json.server.http import health, metrics
 from openagents_json.server.http.access import Services
@@ -43,6 +44,7 @@ _EXECUTION: Final = (
     schedules.router,
     leases.router,
     hooks.router,
+    webhooks.router,
 )
 _REGISTRY: Final = (workflows.router, components.router)
 ROUTERS: Final[Mapping[Service, Sequence[APIRouter]]] = {

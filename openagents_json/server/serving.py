@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +47,8 @@ def serve(
 ) -> int:
     """Serve until SIGTERM or SIGINT; requests under way end first. `tell` gets the address when it listens.
 
+    Where runs are served, their webhooks are dispatched.
+
     Raises OpenToOthers.
     """
     if is_open and not address.is_local:
@@ -67,7 +69,9 @@ def serve(
     server = _TellingServer(
         config, tell, app.state.openagents.stopping.set, has_page=service == "all"
     )
-    server.run()
+    has_runs = service != "registry"
+    with engine.webhooks.dispatching() if has_runs else nullcontext():
+        server.run()
     return 0 if server.started else 1
 
 

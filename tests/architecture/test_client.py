@@ -42,6 +42,7 @@ OFFERED = {
     "hooks": (
         *("register", "every", "get", "delete", "deliveries", "delivery", "replay"),
     ),
+    "webhooks": ("register", "every", "get", "delete"),
     "archive": ("hold", "release"),
     "workflows": ("published", "aliases", "document"),
 }

@@ -13,6 +13,7 @@ from openagents_json.client.awaiting.groups import (
     AsyncClientReplays,
     AsyncClientSchedules,
     AsyncClientViews,
+    AsyncClientWebhooks,
     AsyncClientWorkflows,
 )
 from openagents_json.client.awaiting.handle import AsyncClientRun
@@ -276,6 +277,11 @@ class AsyncClient(AsyncClientStarting):
     def hooks(self) -> AsyncClientHooks:
         """Return the inbound hooks of the store: what other services send, signed, starts runs or signals them."""
         return AsyncClientHooks(self._wire, self._new_key)
+
+    @property
+    def webhooks(self) -> AsyncClientWebhooks:
+        """Return the webhooks of the store: who is told of events of runs, each delivery by a run."""
+        return AsyncClientWebhooks(self._wire, self._new_key)
 
     @property
     def archive(self) -> AsyncClientArchive:

@@ -13,6 +13,7 @@ from openagents_json.client.calls import (
     runs,
     schedules,
     steering,
+    webhooks,
 )
 from openagents_json.client.keys import NewKey
 from openagents_json.engine.answers.lists import FailureClass, OpenStep, RunPage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         HookInfo,
         ReceivedDelivery,
     )
+    from openagents_json.engine.answers.webhooks import WebhookInfo
     from openagents_json.engine.cataloging.written_plans import WorkflowDiff
     from openagents_json.engine.documents import Document
     from openagents_json.workflow.types import Json
@@ -211,6 +213,26 @@ class AsyncClientHooks(Group):
         """Carry a delivery out again, as the hook is now; with the same key, once."""
         key = idempotency_key or self._new_key()
         return await self._wire.carry_out(hooks.replay(name, delivery, key))
+
+
+class AsyncClientWebhooks(Group):
+    """The webhooks of a store."""
+
+    async def register(self, name: str, spec: Mapping[str, Any]) -> WebhookInfo:
+        """Register a webhook, or replace it: it is told of what happens from now on."""
+        return await self._wire.carry_out(webhooks.register(name, spec))
+
+    async def every(self) -> list[WebhookInfo]:
+        """Return all webhooks, by name."""
+        return await self._wire.carry_out(webhooks.every())
+
+    async def get(self, name: str) -> WebhookInfo:
+        """Return a webhook."""
+        return await self._wire.carry_out(webhooks.one(name))
+
+    async def delete(self, name: str) -> None:
+        """Remove a webhook; deliveries that have begun go on."""
+        await self._wire.carry_out(webhooks.delete(name))
 
 
 class AsyncClientWorkflows(Group):

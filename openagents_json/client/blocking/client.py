@@ -12,6 +12,7 @@ from openagents_json.client.blocking.groups import (
     ClientReplays,
     ClientSchedules,
     ClientViews,
+    ClientWebhooks,
     ClientWorkflows,
 )
 from openagents_json.client.blocking.handle import ClientRun
@@ -271,6 +272,11 @@ class Client(ClientStarting):
     def hooks(self) -> ClientHooks:
         """Return the inbound hooks of the store: what other services send, signed, starts runs or signals them."""
         return ClientHooks(self._wire, self._new_key)
+
+    @property
+    def webhooks(self) -> ClientWebhooks:
+        """Return the webhooks of the store: who is told of events of runs, each delivery by a run."""
+        return ClientWebhooks(self._wire, self._new_key)
 
     @property
     def archive(self) -> ClientArchive:

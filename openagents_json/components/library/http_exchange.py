@@ -147,7 +147,11 @@ def prepare_content(
 
 
 def exchange(
-    request: httpx.Request, bounds: Bounds, resolve: Resolve = socket.getaddrinfo
+    request: httpx.Request,
+    bounds: Bounds,
+    resolve: Resolve = socket.getaddrinfo,
+    *,
+    follows: bool = True,
 ) -> Answer:
     """Send a request and follow where it is sent to, checking each address anew; `resolve` looks names up.
 
@@ -157,7 +161,7 @@ def exchange(
     for _ in range(MAX_REDIRECTS + 1):
         answer = _send(request, ends, bounds, resolve)
         target = answer.headers.get("location", "")
-        if answer.status not in _REDIRECTS or not target:
+        if not follows or answer.status not in _REDIRECTS or not target:
             return answer
         following = _redirected(request, answer.status, target)
         if following is None:
@@ -292,11 +296,23 @@ def raise_for_status(
     status = answer.status
     if 200 <= status < 300 or status in accept:
         return
-    message = f"{_name(request)}: the server answered with status {status}"
     if status == 429 or status >= 500:
+        raise_unless_taken(request, answer, now_ms)
+    raise NonRetryableError(_told(request, status))
+
+
+def raise_unless_taken(request: httpx.Request, answer: Answer, now_ms: int) -> None:
+    """Let a step be tried again unless the status is 200 to 299, not before the server says.
+
+    Raises RetryableError.
+    """
+    if not 200 <= answer.status < 300:
         after = _seconds_of(answer.headers.get("retry-after", ""), now_ms)
-        raise RetryableError(message, retry_after=after)
-    raise NonRetryableError(message)
+        raise RetryableError(_told(request, answer.status), retry_after=after)
+
+
+def _told(request: httpx.Request, status: int) -> str:
+    return f"{_name(request)}: the server answered with status {status}"
 
 
 def _seconds_of(retry_after: str, now_ms: int) -> float | str:

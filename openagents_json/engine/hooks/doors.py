@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from openagents_json.engine.api_keys import ApiKeys
     from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
+    from openagents_json.engine.webhooks.service import PlansAndLocks, Webhooks
     from openagents_json.engine.wiring.client import Core
 
 
@@ -37,3 +38,10 @@ class HookDoors:
         from openagents_json.engine.settings import secret
 
         return Hooks(cast("StartsAndSignals", self), secret)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Return the webhooks of the store: who is told of events of runs, each delivery by a run."""
+        from openagents_json.engine.webhooks.service import Webhooks
+
+        return Webhooks(cast("PlansAndLocks", self))

@@ -89,6 +89,14 @@ WRONG: dict[str, Any] = {
 }
 
 
+WEBHOOK: dict[str, Any] = {
+    "url": "https://example.com/x",
+    "secret": "HOSTILE",
+    "labels": {EVIL: EVIL},
+    "workflows": [EVIL],
+}
+
+
 HOOK: dict[str, Any] = {
     "signature": {"preset": "github", "secrets": ["HOSTILE"]},
     "start": {"workflow": "good", "inputs": {"text": EVIL}, "labels": {EVIL: EVIL}},
@@ -119,6 +127,7 @@ class World:
             ("fails", FAILS),
             ("wrong", WRONG),
             ("hook", HOOK),
+            ("webhook", WEBHOOK),
         ):
             (folder / f"{name}.json").write_text(json.dumps(document))
         self.evil_file.write_text(json.dumps(WRONG, ensure_ascii=False))
@@ -131,6 +140,7 @@ class World:
             engine.publish(GOOD)
             engine.publish(FAILS)
             deliver_hostile_text(engine)
+            engine.webhooks.register("tells", WEBHOOK)
             many = {EVIL: EVIL, "text": EVIL}
             self.done = engine.run(GOOD, many, labels={EVIL: EVIL}, timeout=60).id
             self.shown = engine.run(GOOD, many, labels={EVIL: EVIL}, timeout=60).id
@@ -254,6 +264,15 @@ class World:
             "hooks replay": [["pushes", EVIL], [EVIL, EVIL]],
             "hooks show": [["pushes"], ["pushes", EVIL], [EVIL]],
             "mcp": [nowhere],
+            "webhooks delete": [[EVIL, "--yes"], ["tells", "--yes"]],
+            "webhooks dispatch": [nowhere],
+            "webhooks list": [[]],
+            "webhooks register": [
+                ["tells", "webhook.json"],
+                [EVIL, "webhook.json"],
+                ["other", str(self.evil_file)],
+            ],
+            "webhooks show": [["tells"], [EVIL]],
             "openapi": [[], ["--service", EVIL]],
             "serve": [nowhere, ["--open", "--host", EVIL]],
         }

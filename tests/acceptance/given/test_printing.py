@@ -45,7 +45,7 @@ OF_WORKFLOWS = {
 }
 """Lists that name workflows."""
 
-EMPTY = {"api-keys list", "hooks list", "hooks deliveries"}
+EMPTY = {"api-keys list", "hooks list", "hooks deliveries", "webhooks list"}
 """Lists of what a store of this page has none of."""
 
 

@@ -31,6 +31,7 @@ LEAST_ROLES = {
         ),
         *("getRunResult", "getRunSteps", "getRunTimeline", "getSchedule"),
         *("getWorkflowLayout", "getWorkflowUses", "getWorkflowVersion"),
+        *("getWebhook", "listWebhooks"),
         *("getHook", "listDeliveries", "listHooks"),
         *("listComponents", "listFailures", "listRuns", "listSchedules", "listSteps"),
         *("listUsage", "metrics"),
@@ -44,7 +45,7 @@ LEAST_ROLES = {
         *("skipStep", "startJob", "startRun", "startRuns", "triggerSchedule"),
     },
     "developer": {
-        *("deleteHook", "putHook"),
+        *("deleteHook", "deleteWebhook", "putHook", "putWebhook"),
         *("deleteSchedule", "publishWorkflow", "putSchedule", "unpublishWorkflow"),
     },
     "admin": {"deleteRun", "holdRun", "redactRun", "releaseRun"},
@@ -67,6 +68,7 @@ BODIES: dict[str, Any] = {
     "validateWorkflow": {"document": {}},
     "diffWorkflows": {"one": "nothing@1", "other": "nothing@2"},
     "putSchedule": {"workflow": "nothing"},
+    "putWebhook": {"url": "https://localhost", "secret": "A"},
     "putHook": {
         "signature": {"preset": "github", "secrets": ["A"]},
         "start": {"workflow": "nothing"},

@@ -1,0 +1,1 @@
+"""Webhooks, which tell others of events of runs."""
