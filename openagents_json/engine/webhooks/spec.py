@@ -8,16 +8,21 @@ from typing import Annotated, Any, Final
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     ValidationError,
     WithJsonSchema,
 )
 
 from openagents_json.engine.webhooks.errors import InvalidWebhook
+from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.event_types import EVENT_TYPES
 
-ENDS: Final = ("RunCompleted", "RunFailed", "RunCancelled")
+ENDS: Final = tuple(
+    kind.__name__ for kind in (ev.RunCompleted, ev.RunFailed, ev.RunCancelled)
+)
 """What a webhook is told of, unless it says otherwise."""
 
 _EVENTS: Final = frozenset(kind.__name__ for kind in EVENT_TYPES)
@@ -37,13 +42,23 @@ EventName = Annotated[
 ]
 
 
+def _a_number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("it is no number")
+    return value
+
+
 class Retries(BaseModel):
     """How often a delivery is tried again, each time after a wait that is twice as long, an hour at most."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_retries: int = Field(default=12, ge=0, le=100)
-    delay_seconds: float = Field(default=5, ge=0, le=3600)
+    max_retries: Annotated[int, BeforeValidator(_a_number)] = Field(
+        default=12, ge=0, le=100
+    )
+    delay_seconds: Annotated[float, BeforeValidator(_a_number)] = Field(
+        default=5, ge=0, le=3600
+    )
 
 
 class WebhookSpec(BaseModel):
@@ -60,7 +75,7 @@ class WebhookSpec(BaseModel):
                 {
                     "url": "https://example.com/runs",
                     "secret": "RUNS_WEBHOOK",
-                    "events": ["RunCompleted", "RunFailed"],
+                    "events": list(ENDS[:2]),
                     "workflows": ["deploy"],
                 }
             ]
@@ -73,7 +88,7 @@ class WebhookSpec(BaseModel):
     workflows: list[str] = Field(default_factory=list, max_length=100)
     labels: dict[str, str] = Field(default_factory=dict)
     retry: Retries = Retries()
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 def spec_of(value: Mapping[str, Any]) -> WebhookSpec:

@@ -20,7 +20,7 @@ BAD = re.compile(
 )
 
 
-ENDLESS = ("dev", "mcp", "serve", "worker")
+ENDLESS = ("dev", "mcp", "serve", "webhooks dispatch", "worker")
 """What ends only when it is told to: it is given what it refuses."""
 
 
