@@ -13,23 +13,33 @@ from openagents_json.engine import Engine
 from tests.conftest import Server
 
 
+ARRIVAL_SECONDS = 20
+
+
 class Room:
-    """Counts who is inside at the same time, over all engines of this process."""
+    """Counts who is inside at the same time, over all engines of this process.
+
+    Nobody leaves before `least` were inside together: so a limit that lets in
+    fewer than it may is seen on a slow machine too.
+    """
 
     def __init__(self) -> None:
-        self.lock, self.inside, self.most = threading.Lock(), 0, 0
+        self.door, self.inside, self.most = threading.Condition(), 0, 0
+        self.least = 0
         self.fences: list[int] = []
 
     def registry(self) -> Registry:
         registry = Registry()
 
         def enter(context: Context) -> int:
-            with self.lock:
+            with self.door:
                 self.inside += 1
                 self.most = max(self.most, self.inside)
                 self.fences += context.fences.values()
+                self.door.notify_all()
+                self.door.wait_for(lambda: self.most >= self.least, ARRIVAL_SECONDS)
             context.token.wait(0.005)
-            with self.lock:
+            with self.door:
                 self.inside -= 1
             return 1
 
