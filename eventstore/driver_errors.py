@@ -6,6 +6,7 @@ from eventstore.errors import (
     EventStoreError,
     LockLost,
     StoreBusy,
+    StoreFull,
     StoreReadOnly,
     StoreRefused,
     StoreUnavailable,
@@ -30,10 +31,7 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
             "check user, password and the user's ACL",
         )
     if name == "OutOfMemoryError" or text.startswith("OOM"):
-        return StoreRefused(
-            "the server is out of memory",
-            "raise maxmemory, or archive and delete old runs",
-        )
+        return StoreFull()
     if name == "ReadOnlyError":
         return StoreUnavailable(where, "it is a replica")
     if text.startswith("LEASELOST "):

@@ -7,6 +7,7 @@ EventStoreError
 |   +-- NotReplicated        too few replicas have confirmed it
 +-- StoreRefused             the server answers, but is not fit or does not let us in
 |   +-- NoStore              there is no store where somebody wants to look into one
+|   +-- StoreFull            it has no memory left for what is new; what has begun goes on
 +-- ServerNotStarted         the embedded server could not be started
 +-- WrongExpectedVersion     an append expected another version
 +-- CheckpointNotRising      a checkpoint would go back or stand still
@@ -130,6 +131,19 @@ class StoreRefused(EventStoreError):
     def __init__(self, reason: str, remedy: str) -> None:
         self.reason = reason
         super().__init__(reason, remedy=remedy)
+
+
+class StoreFull(StoreRefused):
+    """The server has no memory left for what is new; the part that is kept for work under way is for that alone."""
+
+    code = "store_full"
+    exit_status = 7
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server is out of memory",
+            "raise maxmemory, or archive and delete old runs",
+        )
 
 
 class WrongExpectedVersion(EventStoreError, Conflict):

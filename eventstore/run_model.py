@@ -30,6 +30,7 @@ class Code(IntEnum):
     PAYLOAD_GONE = -14
     IN_PART = -16
     NAMED = -18
+    FULL = -20
 
 
 class Blob(Struct, frozen=True, gc=False):
@@ -77,7 +78,8 @@ class Commit(Struct, frozen=True, gc=False):
     that are there already, `last_fence` is that of attempts which were begun without a claim. `definition`, `workflow`
     and `wrapped_key` are written into the head where they are given, `wipe` are kinds of keys that go with it.
     `awaited` notes with the start that somebody waits for the end, as `RunStore.wait_for_end` would do. A `name` is one
-    that a new run takes, and the run whose it has to be until then, "" for nobody's.
+    that a new run takes, and the run whose it has to be until then, "" for nobody's. A run that needs `room`
+    begins only where none of these queues has so many steps ready in its partition.
     """
 
     run: str
@@ -105,6 +107,7 @@ class Commit(Struct, frozen=True, gc=False):
     awaited: bool = False
     stands: bool = False
     name: tuple[str, str] | None = None
+    room: tuple[int, tuple[str, ...]] | None = None
 
 
 class Lease(NamedTuple):
@@ -123,7 +126,8 @@ class Lease(NamedTuple):
 class Committed(Struct, frozen=True, gc=False):
     """The answer to a commit: `events` are those it had not folded, `fenced` the steps that it lost.
 
-    Where it is done all the same, those are claims that came before it. `holder` is the run that has its name.
+    Where it is done all the same, those are claims that came before it. `holder` is the run that has its name,
+    and `full` the queue that has no room for it.
     """
 
     code: Code
@@ -134,6 +138,7 @@ class Committed(Struct, frozen=True, gc=False):
     events: tuple[Recorded, ...] = ()
     fenced: tuple[str, ...] = ()
     holder: str = ""
+    full: str = ""
 
 
 class Claimed(Struct, frozen=True, gc=False):

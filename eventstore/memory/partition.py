@@ -108,7 +108,16 @@ class Partition:
             holder = self.names.get(name, "")
             if holder != expected:
                 return Committed(Code.NAMED, 0, 0, now_ms, holder=holder)
+        full = self._full_queue(commit)
+        if full:
+            return Committed(Code.FULL, 0, 0, now_ms, full=full)
         return None
+
+    def _full_queue(self, commit: Commit) -> str:
+        """Return the first queue that has no room for a new run, "" when all have."""
+        at_most, queues = commit.room or (0, ())
+        full = (queue for queue in queues if len(self.work.queue(queue)) >= at_most)
+        return next(full, "")
 
     def _refused_decision(
         self, commit: Commit, head: Head, now_ms: int

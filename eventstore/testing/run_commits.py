@@ -49,6 +49,24 @@ class RunCommitsContract:
         assert store.holder_of("7", 0) == "0-b"
         assert store.holder_of("8", 0) == ""
 
+    def test_a_start_that_needs_room_is_refused_while_too_many_steps_are_ready(
+        self, store: RunStore
+    ) -> None:
+        def begin(run: str, commit: str, at_most: int, *queues: str) -> Committed:
+            return store.commit(
+                started(ready("a"), run=run, commit=commit, room=(at_most, queues))
+            )
+
+        assert begin("0-a", "c1", 2, "q").code is Code.DONE
+        assert begin("0-b", "c2", 2, "q").code is Code.DONE
+        refused = begin("0-c", "c3", 2, "other", "q")
+        assert (refused.code, refused.full) == (Code.FULL, "q")
+        assert store.positions(["0-c"]) == [None]
+        assert begin("0-b", "c2", 2, "q").code is Code.DUPLICATE
+        assert begin("0-c", "c3", 2, "other").code is Code.DONE
+        assert begin("0-d", "c4", 2, "q").code is Code.FULL
+        assert begin("0-d", "c4", 4, "q").code is Code.DONE
+
     def test_a_start_writes_events_and_head(self, store: RunStore) -> None:
         commit = started(
             ready("a"), actor="me", cause="why", definition="d", workflow="w"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -13,7 +13,7 @@ from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.coordination.key_notes import KeyNoteStore
 from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.run_model import Code, Committed
-from executor.errors import KeyConflict, RunExists
+from executor.errors import KeyConflict, QueueFull, RunExists
 from executor.runs.commit import BuiltCommit, build
 from executor.runs.committer import Committer, Handled
 from executor.runs.errors import BusinessKeyTaken
@@ -26,9 +26,12 @@ from openagents_json.catalog.definitions import as_stored
 from openagents_json.errors import OpenAgentsError, RunUnreadable
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
-from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.core.plan import ENGINE_QUEUE, Plan
 from openagents_json.workflow.core.state import initial
 from openagents_json.workflow.types import Json
+
+_REFUSED: Final = (Code.NAMED, Code.FULL)
+"""How a start ends that began nothing and may be tried again with the same key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class Start:
 
     `request` is what its caller asked for under an idempotency key; without one, whoever starts it again means it.
     `awaited` tells that its caller waits for its end, which is noted with the start then. A `name` is one that the run
-    takes from another run, "" for none; a `signal` comes with its first commit.
+    takes from another run, "" for none; a `signal` comes with its first commit. One that begins `if_room` is refused
+    while too many steps of its worker types are ready; those that work under way begins are not.
     """
 
     run: str
@@ -52,6 +56,7 @@ class Start:
     budget: Mapping[str, Json] | None = None
     name: tuple[str, str] | None = None
     signal: cmd.SendSignal | None = None
+    if_room: bool = False
 
 
 class _Beginning(NamedTuple):
@@ -151,7 +156,7 @@ class RunBeginnings:
         for start, reply in zip(starts, replies, strict=True):
             was_answered = not isinstance(reply, StoreUnavailable)
             was_refused = was_answered and (
-                isinstance(reply, EventStoreError) or reply.code is Code.NAMED
+                isinstance(reply, EventStoreError) or reply.code in _REFUSED
             )
             if was_refused and start.request is not None:
                 refused.append(note_of(start, start.request))
@@ -203,6 +208,8 @@ class RunBeginnings:
             return RunExists(session.run)
         if reply.code is Code.NAMED:
             return BusinessKeyTaken(reply.holder)
+        if reply.code is Code.FULL:
+            return QueueFull(reply.full, self._committer.limits.queue)
         if reply.code is Code.DUPLICATE:
             return self._begun_before(beginning.start, reply)
         remembered = self._committer.remember(session, beginning.built, reply)
@@ -254,10 +261,25 @@ class RunBeginnings:
         if built is None:
             raise RunExists(start.run)
         first = begun(built, session)
-        if not start.awaited and start.name is None:
+        room = self._room(start)
+        if not start.awaited and start.name is None and room is None:
             return first
-        commit = replace(first.commit, awaited=start.awaited, name=start.name)
+        commit = replace(
+            first.commit, awaited=start.awaited, name=start.name, room=room
+        )
         return replace(first, commit=commit)
+
+    def _room(self, start: Start) -> tuple[int, tuple[str, ...]] | None:
+        """Return how many steps may be ready in the partition of a new run, and in which queues; None for any number.
+
+        Runs are spread evenly over the partitions, so each of them has its share of what is allowed.
+        """
+        at_most = self._committer.limits.queue
+        if not at_most or not start.if_room:
+            return None
+        queues = {step.queue for step in start.plan.steps.values()} - {ENGINE_QUEUE}
+        share = -(-at_most // self._committer.store.partitions)
+        return share, tuple(sorted(queues))
 
 
 def note_of(start: Start, request: Request) -> Note:

@@ -64,13 +64,15 @@ ENCRYPTED = "(encrypted)"
 class Limits:
     """Sizes in bytes: payloads above `inline` become blobs, above `payload` are refused.
 
-    `bounds` are how large a run may grow, `starts` how many runs one request may start.
+    `bounds` are how large a run may grow, `starts` how many runs one request may start, and `queue` how many steps of a
+    worker type may wait for a worker before new runs are refused that would need it; 0 is any number.
     """
 
     inline: int = 32 * 1024
     payload: int = 8 * 1024 * 1024
     bounds: Bounds = DEFAULT
     starts: int = 100_000
+    queue: int = 0
 
 
 class EncodedEvents(Struct, frozen=True, gc=False):

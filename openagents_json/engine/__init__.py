@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         LockLost,
         LockTaken,
         NoStore,
+        StoreFull,
         StoreUnavailable,
     )
     from eventstore.event import Emitted, Recorded
@@ -213,6 +214,7 @@ __all__ = [
     "StepFailedError",
     "StepInfo",
     "StillNeeded",
+    "StoreFull",
     "StoreUnavailable",
     "Telemetry",
     "TimedOut",
@@ -325,6 +327,7 @@ _HOMES = {
     "StepFailedError": "openagents_json.engine.errors",
     "StepInfo": "openagents_json.engine.answers.runs",
     "StillNeeded": "openagents_json.engine.errors",
+    "StoreFull": "eventstore.errors",
     "StoreUnavailable": "eventstore.errors",
     "Telemetry": "openagents_json.engine.telemetry.port",
     "TimedOut": "openagents_json.errors",

@@ -72,6 +72,7 @@ class Settings(BaseModel):
     max_children: int = Field(default=100_000, ge=0)
     max_items: int = Field(default=250_000, ge=1)
     max_starts: int = Field(default=100_000, ge=1)
+    max_queue: int = Field(default=0, ge=0)
     encryption_keys: str = Field(default="", repr=False)
 
     @classmethod
@@ -135,7 +136,12 @@ class Settings(BaseModel):
         from openagents_json.workflow.core.bounds import Bounds
 
         bounds = Bounds(self.max_events, self.max_children, self.max_items)
-        return Limits(payload=self.payload_limit, bounds=bounds, starts=self.max_starts)
+        return Limits(
+            payload=self.payload_limit,
+            bounds=bounds,
+            starts=self.max_starts,
+            queue=self.max_queue,
+        )
 
     @property
     def master_keys(self) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ class _Options(Struct, frozen=True, gc=False, omit_defaults=True, rename=_SHORT)
     wipe: tuple[str, ...] = ()
     awaited_ms: int = 0
     name: tuple[str, str] | None = None
+    room: tuple[int, tuple[str, ...]] | None = None
     status: str | None = None
     cancel: str | None = None
     held: str | None = None
@@ -112,6 +113,7 @@ def _options_of(commit: Commit) -> _Options:
         wipe=commit.wipe,
         awaited_ms=AWAITED_MS * commit.awaited,
         name=commit.name,
+        room=commit.room,
         status=changes.status,
         cancel=_FLAGS[changes.cancel],
         held=_FLAGS[changes.held],

@@ -239,6 +239,9 @@ class RedisRunCommits(RedisRunReads):
         if code is Code.NAMED:
             [holder] = extra
             return Committed(code, version, position, time_ms, holder=holder.decode())
+        if code is Code.FULL:
+            [queue] = extra
+            return Committed(code, version, position, time_ms, full=queue.decode())
         return Committed(
             code, version, position, time_ms, events=self._by_itself(commit.run, extra)
         )

@@ -14,12 +14,13 @@
 --   claim {worker, lease ms, at most, queue, {component that it lacks..}, {component: build..}}, key (the wrapped data key of a new run: it comes with the run's first
 --   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on), await (ms: whoever starts the run
 --   waits for its end; this is noted for so long, as by await.lua), name {name, run} (a run that begins or comes in has this name from here on, if
---   it is that run's now, "" for nobody's: a hash <names> of the partition)
+--   it is that run's now, "" for nobody's: a hash <names> of the partition), room {at most, {queue..}} (a run begins only where
+--   none of these queues has so many steps ready in this partition)
 -- Replies {1 when anything was written, else 0; 0; n; ms; {answer..}; 1 when the log has an entry of n and ms, else 0; epoch
 --   (look_back.lua)}. An answer is an error of the server, or {code, version, n, ms, ...}: 1 done {claims} {missed}; 2 duplicate {missed};
 --   3 facts done, decision dropped {missed}; -1 conflict {missed}; -2 ahead; -3 fenced {steps}; -4 unknown run; -6 exists;
 --   -8 lease held; -10 diverged; -12 not staged; -14 a payload that it refers to is gone; -16 the run has come in only in part;
---   -18 the name is another run's {run}
+--   -18 the name is another run's {run}; -20 a queue has no room {queue}
 local CLOSED = { completed = true, failed = true, cancelled = true }
 local meta = redis.call('HMGET', KEYS[1], 'n', 'e')
 local n, epoch = tonumber(meta[1] or '0'), tonumber(meta[2] or '0')
@@ -90,6 +91,12 @@ local function other_holder(o)
   local holder = redis.call('HGET', B .. 'names', o.name[1]) or ''
   return holder ~= o.name[2] and holder or nil
 end
+-- Steps that were set aside for other workers are not counted: nobody here is late with them.
+local function full_queue(room)
+  for _, queue in ipairs(room and room[2] or {}) do
+    if redis.call('ZCARD', B .. 'ready:' .. queue) >= room[1] then return queue end
+  end
+end
 local function refusal(c)
   local o, h, v, exp = c.o, c.h, c.v, c.exp
   local HEAD, STREAM, RUN = c.head, c.stream, c.run
@@ -105,6 +112,8 @@ local function refusal(c)
     end
     local holder = other_holder(o)
     if holder then return refuse(c, -18, { holder }) end
+    local queue = full_queue(o.room)
+    if queue then return refuse(c, -20, { queue }) end
   elseif o.mode == 'adopt' then
     if redis.call('HEXISTS', HEAD, 'adopting') == 1 and redis.call('EXISTS', STREAM) == 1 then return refuse(c, -16) end
     if v > 0 then return refuse(c, exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end

@@ -217,6 +217,7 @@ class Starting:
             request=request,
             budget=allowed,
             name=(name, "") if name else None,
+            if_room=True,
         )
 
     def start_job(

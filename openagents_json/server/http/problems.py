@@ -21,6 +21,7 @@ from openagents_json.engine import (
     LimitReached,
     OpenAgentsError,
     RunNotCompleted,
+    StoreFull,
     Unavailable,
     masked,
 )
@@ -35,7 +36,13 @@ KIND: Final = "urn:openagents-json:error:"
 """The type of a problem is this with the code of the error behind it."""
 
 RETRY_AFTER_SECONDS: Final = 1
-_PASSING: Final = (Unavailable, LimitReached, RequestUnderWay, BusinessKeyTaken)
+_PASSING: Final = (
+    Unavailable,
+    LimitReached,
+    StoreFull,
+    RequestUnderWay,
+    BusinessKeyTaken,
+)
 """What the same request may be spared later."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from openagents_json.workflow.core.paths import static
 from openagents_json.workflow.core.retry import RetryPolicy
@@ -12,6 +13,9 @@ from openagents_json.workflow.core.usage import Budget
 from openagents_json.workflow.expressions.secret_places import SecretText
 from openagents_json.workflow.expressions.templates import Template
 from openagents_json.workflow.types import Json
+
+ENGINE_QUEUE: Final = "engine"
+"""The queue of steps that no worker is needed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ class StepPlan:
     path: str
     kind: str
     component: str | None = None
-    queue: str = "engine"
+    queue: str = ENGINE_QUEUE
     priority: int = 0
     incoming: tuple[Edge, ...] = ()
     targets: tuple[str, ...] = ()

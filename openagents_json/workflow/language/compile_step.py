@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
-from openagents_json.workflow.core.plan import Block, Child, Edge, StepPlan, Timeouts
+from openagents_json.workflow.core.plan import (
+    ENGINE_QUEUE,
+    Block,
+    Child,
+    Edge,
+    StepPlan,
+    Timeouts,
+)
 from openagents_json.workflow.core.retry import RetryPolicy
 from openagents_json.workflow.expressions.names import Names
 from openagents_json.workflow.language.step_templates import StepTemplates, ms
 from openagents_json.workflow.language.steps import KIND_OPTIONS, Count, Retry, Step
 from openagents_json.workflow.language.steps import Timeouts as TimeoutOptions
-
-ENGINE_QUEUE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)

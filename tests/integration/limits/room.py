@@ -12,7 +12,6 @@ from openagents_json import Context, Registry
 from openagents_json.engine import Engine
 from tests.conftest import Server
 
-
 ARRIVAL_SECONDS = 20
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from eventstore.errors import StoreRefused
-from executor.errors import RunExists
+from executor.errors import QueueFull, RunExists
+from executor.runs.codec import Limits
 from executor.runs.repository import Session
 from openagents_json import Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
+from openagents_json.server.http.problems import of_error
 from tests.conftest import Server
 
 
@@ -162,3 +164,36 @@ def test_an_id_that_is_taken_is_told_beside_those_that_have_begun(
     runs = engine.start_many([(document, {})] * 3, keys=[None, "taken", None])
     assert [run.ok for run in runs] == [True, False, True]
     assert isinstance(runs[1].error, RunExists)
+
+
+def test_while_too_many_steps_wait_starts_are_refused_and_what_has_begun_goes_on(
+    server: Server,
+) -> None:
+    after: dict[str, list[str]] = {"a": [], "b": ["a"]}
+    steps = [{"id": s, "component": "idle", "depends_on": after[s]} for s in after]
+    document = {"id": "two", "steps": steps}
+    registry = Registry()
+    registry.tool("idle")(lambda: None)
+    prefix = server.prefix()
+    with Engine.connect(
+        server.url,
+        components=registry,
+        prefix=prefix,
+        partitions=1,
+        workers=0,
+        limits=Limits(queue=2),
+    ) as engine:
+        kept = engine.start(document, idempotency_key="kept")
+        engine.start(document)
+        with pytest.raises(QueueFull, match=r"queue tool \(max_queue is 2\)") as full:
+            engine.start(document, idempotency_key="later")
+        answer = of_error(full.value)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+        assert engine.start(document, idempotency_key="kept") == kept
+        with pytest.raises(QueueFull):
+            engine.start_many([(document, {})] * 3)
+        assert len(engine.runs(limit=9)) == 2
+        with Engine.connect(server.url, components=registry, prefix=prefix, workers=1):
+            assert engine.wait(kept, timeout=60).ok
+        assert engine.start(document, idempotency_key="later")
+        assert engine.doctor() == []

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.root import cli
-from eventstore.errors import StoreRefused
+from eventstore.errors import StoreFull, StoreRefused
 from openagents_json import Context, tool
 from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
@@ -74,7 +74,7 @@ def test_at_the_limit_work_under_way_ends_and_is_archived_and_nothing_begins(
         assert begun.wait(30)
         fill(private_server)
         with pytest.raises(
-            StoreRefused, match=r"out of memory; raise maxmemory, or archive"
+            StoreFull, match=r"out of memory; raise maxmemory, or archive"
         ):
             engine.start(DOCUMENT)
         engine.cancel(other)
