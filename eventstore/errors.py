@@ -59,16 +59,15 @@ class StoreUnavailable(EventStoreError, Unavailable):
 
     code = "store_unavailable"
 
-    def __init__(
-        self,
-        where: str,
-        reason: str,
-        remedy: str = "check that it runs and that the URL is right",
-    ) -> None:
+    _happens = "does not answer"
+    _remedy = "check that it runs and that the URL is right"
+
+    def __init__(self, where: str, reason: str, remedy: str = "") -> None:
         self.where = where
         self.reason = reason
         super().__init__(
-            f"the store at {where} does not answer: {reason}", remedy=remedy
+            f"the store at {where} {self._happens}: {reason}",
+            remedy=remedy or self._remedy,
         )
 
 
@@ -76,30 +75,16 @@ class StoreBusy(StoreUnavailable):
     """The server has run one script for so long that it refuses all else; nothing of what was sent was carried out."""
 
     code = "store_busy"
-
-    def __init__(self, where: str, reason: str) -> None:
-        EventStoreError.__init__(
-            self,
-            f"the store at {where} is busy with one script: {reason}",
-            remedy="try again later",
-        )
-        self.where = where
-        self.reason = reason
+    _happens = "is busy with one script"
+    _remedy = "try again later"
 
 
 class StoreReadOnly(StoreUnavailable):
     """The server cannot write to its disk, and so refuses to write at all; what it has can be read."""
 
     code = "store_read_only"
-
-    def __init__(self, where: str, reason: str) -> None:
-        EventStoreError.__init__(
-            self,
-            f"the store at {where} refuses to write: {reason}",
-            remedy="look at its disk and log",
-        )
-        self.where = where
-        self.reason = reason
+    _happens = "refuses to write"
+    _remedy = "look at its disk and log"
 
 
 class NotReplicated(StoreUnavailable):

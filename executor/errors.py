@@ -22,7 +22,6 @@ InvalidArgument
     +-- PayloadOverLimit     it is larger than the store takes
 LimitReached
 +-- ConcurrencyLimitReached  a run was not let in, because others are under way
-+-- QueueFull                a run has not begun, because too many steps wait for workers
 RunUnreadable
 +-- RunNotFound              there is no such run
 +-- BrokenHistory            the stored events of a run are not contiguous
@@ -183,24 +182,6 @@ class ConcurrencyLimitReached(LimitReached, RuntimeError):
         self.run = run
         self.reason = reason
         super().__init__(f"run {run} is rejected: {reason}")
-
-
-class QueueFull(LimitReached):
-    """A run has not begun, because too many steps of a worker type that it needs wait for workers.
-
-    Nothing is on record of it: the same request may be sent again.
-    """
-
-    code = "queue_full"
-    exit_status = 7
-
-    def __init__(self, queue: str, at_most: int) -> None:
-        self.queue = queue
-        self.at_most = at_most
-        super().__init__(
-            f"the run has not begun: too many steps wait in the queue {queue} (max_queue is {at_most:,})",
-            remedy="try again later, or start more workers of this type",
-        )
 
 
 class TooManyStarts(InvalidRequest):

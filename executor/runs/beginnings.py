@@ -13,10 +13,10 @@ from eventstore.errors import EventStoreError, StoreUnavailable
 from eventstore.redis.coordination.key_notes import KeyNoteStore
 from eventstore.redis.driver.retries import FAILOVER_SECONDS, retrying
 from eventstore.run_model import Code, Committed
-from executor.errors import KeyConflict, QueueFull, RunExists
+from executor.errors import KeyConflict, RunExists
 from executor.runs.commit import BuiltCommit, build
 from executor.runs.committer import Committer, Handled
-from executor.runs.errors import BusinessKeyTaken
+from executor.runs.errors import BusinessKeyTaken, QueueFull
 from executor.runs.idempotency import OriginalRequest, conflict, key_of_another
 from executor.runs.idempotency import Request as Request
 from executor.runs.key_notes import KeyNotes, Note

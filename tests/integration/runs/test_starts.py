@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from eventstore.errors import StoreRefused
-from executor.errors import QueueFull, RunExists
+from executor.errors import RunExists
 from executor.runs.codec import Limits
+from executor.runs.errors import QueueFull
 from executor.runs.repository import Session
 from openagents_json import Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
