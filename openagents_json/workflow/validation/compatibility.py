@@ -20,6 +20,10 @@ from openagents_json.workflow.language.nested_steps import (
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import COMPENSATION
 from openagents_json.workflow.types import quoted
+from openagents_json.workflow.validation.called import (
+    check_called_inputs,
+    check_carried_input,
+)
 from openagents_json.workflow.validation.schemas.callees import (
     Taken,
     schema_of_output,
@@ -80,6 +84,9 @@ class Compatibility:
         """Look at a step and those inside of it; what connections bring, `carried`, stands before its inputs."""
         own = scope.in_step(step)
         self._check_inputs(step, pointer, own, carried)
+        called = scope.document_of(step)
+        if called is not None:
+            check_called_inputs(step, pointer, called, carried, self.collector)
         undo = compensation_step(step)
         if undo is not None:
             undoing = own.with_names(*COMPENSATION)
@@ -121,16 +128,18 @@ class Compatibility:
     def check_connection(self, connection: Any, pointer: str, scope: Scope) -> None:
         """Look at what a connection brings to an input of a step."""
         rules = object_of(connection)
-        if "transform" in rules:
-            return
         source, output = _end(rules.get("source"))
         target, name = _end(rules.get("target"))
         giving = scope.steps.get(source)
         taking = scope.steps.get(target)
         if giving is None or taking is None or name is None:
             return
+        called = scope.document_of(taking)
+        if called is not None:
+            at = f"{pointer}/target"
+            check_carried_input(taking, name, at, called, self.collector)
         taker = scope.taker(taking, name)
-        if taker is None:
+        if taker is None or "transform" in rules:
             return
         into = _Input(name, taker.name, taker.taken, target)
         given = scope.carried_from(giving, output)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Set
 from functools import lru_cache
-from itertools import repeat
+from itertools import filterfalse, repeat
 from math import inf
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from openagents_json.statuses import ENDS, OPEN_STEP
@@ -24,15 +25,17 @@ _SUBJECT: Final = (
     r"(?P<subject>inputs?\.(?P<input>\w+)|(?:steps\.)?(?P<step>[\w-]+)\.status)"
 )
 _NUMBER: Final = r"(?P<number>-?\d{1,15}(?:\.\d{1,15})?)"
+_COMPARED: Final = r"\s*(?P<operator>[=!]=)\s*"
+_LISTED: Final = rf"\[(?P<texts>{_QUOTED}(?:\s*,\s*{_QUOTED})*)\]"
 _IN_TEXTS: Final = (
-    re.compile(rf"{_SUBJECT}\s*==\s*(?P<texts>{_QUOTED})"),
-    re.compile(rf"(?P<texts>{_QUOTED})\s*==\s*{_SUBJECT}"),
-    re.compile(rf"{_SUBJECT}\s+in\s+\[(?P<texts>{_QUOTED}(?:\s*,\s*{_QUOTED})*)\]"),
+    re.compile(rf"{_SUBJECT}{_COMPARED}(?P<texts>{_QUOTED})"),
+    re.compile(rf"(?P<texts>{_QUOTED}){_COMPARED}{_SUBJECT}"),
+    re.compile(rf"{_SUBJECT}\s+(?P<operator>in|not\s+in)\s+{_LISTED}"),
 )
-"""Comparisons of an input, or of a fact of a step, with one of some texts."""
+"""Comparisons of an input, or of a fact of a step, with some texts."""
 
 _OF_NUMBERS: Final = re.compile(
-    rf"inputs?\.(?P<input>\w+)\s*(?P<operator>==|[<>]=?)\s*{_NUMBER}"
+    rf"inputs?\.(?P<input>\w+)\s*(?P<operator>[=!]=|[<>]=?)\s*{_NUMBER}"
 )
 _NO_PARTS: Final = re.compile(r"[()]|\b(?:or|if|else)\b")
 """What makes an expression more than parts that all have to hold."""
@@ -52,9 +55,20 @@ def is_never_true(condition: Any, inputs: Mapping[str, Any], steps: Set[str]) ->
     if not isinstance(condition, str):
         return False
     source = _source_of(condition)
-    parts = _parts_of(source)
+    parts = parts_of_condition(condition)
     in_vain = (_compares_in_vain(part, inputs, steps) for part in parts)
-    return _is_false(source) or any(in_vain) or _contradict(parts)
+    return not truth(_value_of(source)) or any(in_vain) or _contradict(parts)
+
+
+def parts_of_condition(condition: Any) -> tuple[str, ...]:
+    """Return the parts of a condition that all have to hold; one that is no text has none."""
+    return _parts_of(_source_of(condition)) if isinstance(condition, str) else ()
+
+
+def is_empty(items: Any) -> bool:
+    """Tell whether a foreach surely has no items."""
+    value = _value_of(_source_of(items)) if isinstance(items, str) else items
+    return value in ([], {}, ())
 
 
 @lru_cache(maxsize=1024)
@@ -77,16 +91,15 @@ def _source_of(condition: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _is_false(source: str) -> bool:
-    """Tell whether an expression that refers to nothing does not hold."""
+def _value_of(source: str) -> Any:
+    """Return the value of an expression that refers to nothing; true for any other."""
     try:
         expression = Expression(source)
         if expression.names:
-            return False
-        value = expression.evaluate(_nothing, budget=Budget(_OPERATIONS))
+            return True
+        return expression.evaluate(_nothing, budget=Budget(_OPERATIONS))
     except (ExpressionError, ExpressionFailed):
-        return False
-    return not truth(value)
+        return True
 
 
 def _nothing(_: str) -> None:
@@ -94,44 +107,56 @@ def _nothing(_: str) -> None:
 
 
 class _Texts(NamedTuple):
-    """A comparison: what is compared, and the texts of which it has to be one."""
+    """A comparison: what is compared, and the texts of which it has to be one, or that `is_none_of`."""
 
     subject: str
     input: str | None
     step: str | None
     texts: frozenset[str]
+    is_none_of: bool
 
 
 @lru_cache(maxsize=4096)
-def _texts_of(part: str) -> _Texts | None:
+def texts_of(part: str) -> _Texts | None:
+    """Return what a part of a condition compares with texts, None where it is something else."""
     matches = map(re.Pattern.fullmatch, _IN_TEXTS, repeat(part))
     match: re.Match[str] | None = next(filter(None, matches), None)
     if match is None:
         return None
     quoted = re.findall(_QUOTED, match["texts"])
     texts = frozenset(text[1:-1] for text in quoted)
-    return _Texts(match["subject"], match["input"], match["step"], texts)
+    subject = match["subject"].replace("inputs.", "input.")
+    is_none_of = match["operator"] not in ("==", "in")
+    return _Texts(subject, match["input"], match["step"], texts, is_none_of)
 
 
 def _contradict(parts: tuple[str, ...]) -> bool:
     """Tell whether some parts ask for different texts of the same."""
+    compared = [*filter(None, map(texts_of, parts))]
     possible: dict[str, frozenset[str]] = {}
-    for compared in filter(None, map(_texts_of, parts)):
-        subject = compared.subject.replace("inputs.", "input.")
-        before = possible.get(subject, compared.texts)
-        possible[subject] = before & compared.texts
+    for one in filterfalse(attrgetter("is_none_of"), compared):
+        before = possible.get(one.subject, one.texts)
+        possible[one.subject] = before & one.texts
+    for other in filter(attrgetter("is_none_of"), compared):
+        if other.subject in possible:
+            possible[other.subject] -= other.texts
     return not all(possible.values())
 
 
 def _compares_in_vain(part: str, inputs: Mapping[str, Any], steps: Set[str]) -> bool:
     """Tell whether a part is a comparison with what the other side never is."""
-    compared = _texts_of(part)
+    compared = texts_of(part)
     if compared is None:
         return _is_beyond_bounds(part, inputs)
     if compared.input is None:
-        return compared.step in steps and compared.texts.isdisjoint(STATUSES)
+        is_status = compared.step in steps and not compared.is_none_of
+        return is_status and compared.texts.isdisjoint(STATUSES)
     declared = object_of(inputs.get(compared.input))
     choices = array_of(declared.get("enum"))
+    if compared.is_none_of:
+        # What need not be given may be null, which differs from every text.
+        is_one_of_them = map([*compared.texts].__contains__, choices)
+        return bool(choices and declared.get("required") and all(is_one_of_them))
     some = [*filter(choices.__contains__, compared.texts)]
     return declared.get("type") in _NO_TEXTS or bool(choices and not some)
 
@@ -144,12 +169,15 @@ def _is_beyond_bounds(part: str, inputs: Mapping[str, Any]) -> bool:
     declared = object_of(inputs.get(match["input"]))
     least = bound(declared, "minimum", -inf)
     most = bound(declared, "maximum", inf)
+    if match["operator"] == "!=" and declared.get("required") is not True:
+        return False
     is_outside = _OUTSIDE[match["operator"]]
     return is_outside(float(match["number"]), least, most)
 
 
 _OUTSIDE: Final[Mapping[str, Callable[[float, float, float], bool]]] = {
     "==": lambda number, least, most: not least <= number <= most,
+    "!=": lambda number, least, most: least == number == most,
     ">": lambda number, _, most: most <= number,
     ">=": lambda number, _, most: most < number,
     "<": lambda number, least, _: least >= number,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 
+from openagents_json.workflow.language.checks.shapes import object_of
 from openagents_json.workflow.language.graph import DocumentEdge, is_sequential
 from openagents_json.workflow.language.nested_steps import steps_in
 from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.validation.constants import is_never_true
+from openagents_json.workflow.validation.exclusions import most_together
 
 _MAY_NOT_END: Final = ("condition", "foreach")
 """What may keep a step from ending the run."""
@@ -59,6 +61,47 @@ def _check_closed_ways(
     for index, step in _named(block, ends.touched):
         at = f"{pointer}/steps/{index}"
         _check_join(step, at, ends.alive[step["id"]], collector)
+    _check_exclusions(block, edges, pointer, ends.touched, collector)
+
+
+def _check_exclusions(
+    block: Mapping[str, Any],
+    edges: Sequence[DocumentEdge],
+    pointer: str,
+    told: Set[str],
+    collector: Collector,
+) -> None:
+    """Look for steps that wait for more edges than can be alive together; `told` are those with dead ones."""
+    waiting = [x for x in steps_in(block) if _edges_needed(x[1]) > 1]
+    conditions = _conditions_of(block) if waiting else {}
+    for index, step in waiting:
+        name = step["id"]
+        into = [edge for edge in edges if edge.target == name]
+        together = most_together(into, conditions)
+        needed = _edges_needed(step)
+        if name not in told and together < needed <= len(into):
+            message = f"it waits for {needed} edges, and no more than {together} can be alive together"
+            collector.warn(
+                "never_joins",
+                f"{pointer}/steps/{index}/join/n",
+                message,
+                found=needed,
+                expected=together,
+                step_id=name,
+            )
+
+
+def _conditions_of(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the conditions by which steps of a block are skipped; in a foreach, one is for the items."""
+    # Where each step follows the one before it, one whose condition is false is passed over.
+    steps = [] if is_sequential(block) else steps_in(block)
+    return {s["id"]: s.get("condition") for _, s in steps if "foreach" not in s}
+
+
+def _edges_needed(step: Mapping[str, Any]) -> int:
+    """Return for how many edges a step waits by its `join`, 0 where that says no number."""
+    needed = object_of(step.get("join")).get("n")
+    return needed if isinstance(needed, int) else 0
 
 
 class _DeadEnds:
@@ -109,9 +152,8 @@ def _check_join(
         message = f"every edge to step {name!r} is closed, so it never runs"
         collector.warn("never_runs", at, message, step_id=name)
         return
-    join = step.get("join")
-    needed = join.get("n") if isinstance(join, Mapping) else None
-    if isinstance(needed, int) and needed > alive:
+    needed = _edges_needed(step)
+    if needed > alive:
         message = f"it waits for {needed} edges, and only {alive} can be alive"
         collector.warn(
             "never_joins",
@@ -124,8 +166,8 @@ def _check_join(
 
 
 def _is_closed(edge: DocumentEdge) -> bool:
-    connection = edge.connection or {}
-    return is_never_true(connection.get("condition"), {}, frozenset())
+    condition = object_of(edge.connection).get("condition")
+    return is_never_true(condition, {}, frozenset())
 
 
 def _named(

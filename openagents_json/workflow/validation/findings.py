@@ -15,7 +15,7 @@ from openagents_json.workflow.language.checks.shapes import (
 )
 from openagents_json.workflow.language.nested_steps import StepLocation
 from openagents_json.workflow.language.problems import Collector, Fix
-from openagents_json.workflow.validation.constants import is_never_true
+from openagents_json.workflow.validation.constants import is_empty, is_never_true
 
 _SECRET_NAME: Final = re.compile(
     r"(?i)(?:.*[_-])?(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key"
@@ -121,6 +121,15 @@ def _check_conditions(
     if is_never_true(step.get("condition"), inputs, steps):
         pointer = f"{location.pointer}/condition"
         message = f"the condition never holds, so step {name!r} never runs"
+        collector.warn(
+            "never_runs",
+            pointer,
+            message,
+            step_id=name,
+        )
+    if is_empty(step.get("foreach")):
+        pointer = f"{location.pointer}/foreach"
+        message = f"it has no items, so step {name!r} never runs"
         collector.warn(
             "never_runs",
             pointer,

@@ -55,6 +55,7 @@ from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import FAILURE, names_in
 from openagents_json.workflow.validation.compatibility import Compatibility
 from openagents_json.workflow.validation.constants import is_never_true
+from openagents_json.workflow.validation.exclusions import asked_by
 from openagents_json.workflow.validation.findings import (
     check_connection_condition,
     check_deprecation,
@@ -193,7 +194,11 @@ def _order_of(verdict: StepVerdict, step: Mapping[str, Any]) -> Any:
     # Whoever never runs ends the ways that begin at it.
     never = is_never_true(step.get("condition"), {}, frozenset())
     kinds = ["condition" in step, "terminate" in step, never]
-    content = content_of([verdict.id, *facts, *kinds, references])
+    asked = [
+        [x.subject, sorted(x.words), x.is_none_of]
+        for x in asked_by(step.get("condition"))
+    ]
+    content = content_of([verdict.id, *facts, *kinds, references, asked])
     return object() if content is None else content
 
 

@@ -23,6 +23,7 @@ from openagents_json.workflow.language.checks.shapes import array_of, object_of
 from openagents_json.workflow.language.nested_steps import StepLocation, steps_from
 from openagents_json.workflow.language.problems import Collector, Use
 from openagents_json.workflow.language.scoping import names_of
+from openagents_json.workflow.validation.called import check_own_calls
 from openagents_json.workflow.validation.part_checks import (
     Around,
     check_connection_part,
@@ -184,12 +185,14 @@ class Verdicts:
         locations = (*_locations(calling), *self.document.locations)
         if locations:
             check_calls(self._value, locations, collector)
+            check_own_calls(self._value, locations, collector)
 
     def _check_unused(self, collector: Collector) -> None:
         declares_outputs = [
             (index, step) for index, step in enumerate(self.steps) if step.has_outputs
         ]
-        if not declares_outputs and not self._value.get("inputs"):
+        declared = self._value.keys() & {"inputs", "outputs"}
+        if not declares_outputs and not declared:
             return
         parts = (self.document, *self.steps, *self.connections)
         uses = set[Use]().union(*map(attrgetter("collector.uses"), parts))

@@ -11,6 +11,7 @@ import pytest
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine.documents import find_problems
 from openagents_json.engine.validation.document_set import DocumentSet
+from openagents_json.engine.validation.files import mended
 from openagents_json.workflow.language.problems import Problem
 from openagents_json.workflow.validation.session import ValidationSession
 
@@ -147,6 +148,55 @@ def test_what_another_workflow_is_given_is_compared_with_its_inputs(
     [literal] = misfits(document(1, inputs={"k": "5"}), catalog)
     assert literal.suggestion == "write 5, without quotes"
     assert misfits(document(1, inputs={"k": 5, "j": []}), catalog) == []
+
+
+def test_inputs_that_a_called_workflow_does_not_take_or_lacks_are_told(
+    catalog: DocumentSet,
+) -> None:
+    def told(*calls: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
+        steps = [{"id": f"s{i}", **call} for i, call in enumerate(calls)]
+        report = find_problems({"id": "w", "steps": steps, **more}, catalog)
+        assert report.valid
+        return [(problem.code, problem.pointer) for problem in report.problems]
+
+    call = {"workflow": "declared", "inputs": {"k": 1}}
+    assert told(call, {"workflow": "written", "inputs": {"any": 1}}) == []
+    wrong = {"workflow": "declared", "inputs": {"kk": 1}}
+    expected = [
+        ("unknown_called_input", "/steps/0/inputs/kk"),
+        ("missing_called_input", "/steps/0/inputs"),
+    ]
+    assert told(wrong) == expected
+    assert told({"workflow": "declared"}) == [
+        ("missing_called_input", "/steps/0/inputs")
+    ]
+    inner = {"steps": [{"id": "in", "workflow": "declared"}]}
+    assert told(inner) == [("missing_called_input", "/steps/0/steps/0/inputs")]
+    giving = {"component": "number"}
+    brings = [{"source": "s0", "target": "s1.k"}, {"source": "s0", "target": "s1.kk"}]
+    assert told(giving, {"workflow": "declared"}, connections=brings) == [
+        ("missing_target_input", "/connections/1/target")
+    ]
+    taken = {"n": {"required": True}, "given": {"required": True, "default": 1}}
+    assert told({"workflow": "w", "condition": "{{ input.n }}"}, inputs=taken) == [
+        ("missing_called_input", "/steps/0/inputs"),
+        ("unused_input", "/inputs/given"),
+    ]
+
+
+def test_a_misspelt_input_of_a_called_workflow_is_mended(catalog: DocumentSet) -> None:
+    steps = [{"id": "d", "workflow": "called", "inputs": {"numer": 1}}]
+    text = json.dumps({"id": "w", "steps": steps})
+
+    class Called:
+        find = catalog.find
+        names = catalog.names
+
+        def workflow_document(self, reference: str) -> dict[str, Any]:
+            return {"id": reference, "inputs": {"number": {}}}
+
+    fixed = mended(text, Called(), is_yaml=False)
+    assert fixed.text == text.replace("numer", "number")
 
 
 def test_outputs_are_what_they_are_declared_to_be(catalog: DocumentSet) -> None:

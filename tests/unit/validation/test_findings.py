@@ -16,6 +16,8 @@ A: dict[str, Any] = {"id": "a", "component": "c"}
 B: dict[str, Any] = {"id": "b", "component": "c"}
 KIND = {"kind": {"type": "string", "enum": ["x", "y"]}}
 BOUNDED = {"n": {"type": "integer", "minimum": 1, "maximum": 5}}
+ONE = {"kind": {"enum": ["x"], "required": True}}
+THREE = {"n": {"type": "integer", "minimum": 3, "maximum": 3, "required": True}}
 COUNT = {"n": {"type": "integer"}}
 
 
@@ -64,6 +66,17 @@ def test_a_condition_that_never_holds_is_told(condition: Any) -> None:
         (BOUNDED, "input.n == 0.5", True),
         (BOUNDED, "input.n == 5", False),
         (COUNT, "input.n > 5", False),
+        (ONE, "input.kind != 'x'", True),
+        (ONE, "{{ 'x' != inputs.kind }}", True),
+        (ONE, "input.kind not in ['x', 'y']", True),
+        (ONE, "input.kind != 'y'", False),
+        (KIND, "input.kind not in ['x', 'y']", False),
+        (KIND, "input.kind == 'x' and input.kind != 'x'", True),
+        (KIND, "input.kind in ['x', 'y'] and input.kind != 'x'", False),
+        (THREE, "input.n != 3", True),
+        (THREE, "input.n != 4", False),
+        ({"n": {**THREE["n"], "required": False}}, "input.n != 3", False),
+        ({}, "a.status != 'complete'", False),
         ({}, "a.status == 'complete'", True),
         ({}, "a.status == 'completed'", False),
         ({}, "a.output.status == 'complete'", False),
@@ -166,6 +179,61 @@ def test_an_input_that_nothing_refers_to_is_told(text: str, is_told: bool) -> No
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "is_told"),
+    [
+        ("input.kind == 'x'", "input.kind == 'y'", True),
+        ("input.kind == 'x'", "{{ inputs.kind != 'x' }}", True),
+        ("input.kind == 'x'", "input.kind != 'y'", False),
+        ("input.kind in ['x', 'y']", "input.kind == 'y'", False),
+        ("input.n > 5", "input.n <= 5", True),
+        ("input.n > 5", "input.n < 5", False),
+        ("input.n == 5", "input.n == 6", True),
+        ("input.n == 5", "input.n == 5.0", False),
+        ("input.flag", "not input.flag", True),
+        ("input.flag and input.n > 5", "not inputs.flag", True),
+        ("input.flag", "input.flag", False),
+        # What steps give may change between the two.
+        ("a.success", "not a.success", False),
+        ("input.flag", None, False),
+    ],
+)
+def test_a_join_of_edges_that_exclude_each_other_is_told(
+    one: str, other: str | None, is_told: bool
+) -> None:
+    def codes(document: dict[str, Any]) -> list[tuple[str, str]]:
+        return [x for x in told(document) if x[0] == "never_joins"]
+
+    joining = {"id": "j", "component": "c", "join": {"n": 2}}
+    to = [{"source": "a", "target": "j", "condition": one}]
+    to.append({"source": "b", "target": "j", **({"condition": other} if other else {})})
+    expected = [("never_joins", "/steps/2/join/n")] if is_told else []
+    assert codes(steps(A, B, joining, connections=to)) == expected
+    merging = {**joining, "join": "all"}
+    assert codes(steps(A, B, merging, connections=to)) == []
+    if "a." not in one:
+        first, second = {**A, "condition": one}, {**B, "condition": other or True}
+        joining["depends_on"] = ["a", "b"]
+        assert codes(steps(first, second, joining)) == expected
+        session = ValidationSession()
+        for condition in ("{{ true }}", one, "input.other"):
+            document = steps({**first, "condition": condition}, second, joining)
+            assert session.check(document).problems == validate(document).problems
+
+
+@pytest.mark.parametrize("items", [[], {}, "{{ [] }}"])
+def test_a_foreach_without_items_is_told(items: Any) -> None:
+    document = steps({**A, "foreach": items}, {**B, "foreach": "{{ [1] }}"})
+    assert told(document) == [("never_runs", "/steps/0/foreach")]
+
+
+def test_a_declared_output_that_nothing_sets_is_told() -> None:
+    sets = {**A, "outputs": {"o": "workflow.set"}}
+    outputs = {"set": {}, "given": {"source": "{{a.output}}"}, "none": {}}
+    assert told(steps(sets, outputs=outputs)) == [("unset_output", "/outputs/none")]
+    assert told(steps(sets, outputs=outputs, output="{{a.output}}")) == []
+
+
+@pytest.mark.parametrize(
     ("output", "is_told"),
     [
         ("{{a.o}}", False),
@@ -179,7 +247,7 @@ def test_an_input_that_nothing_refers_to_is_told(text: str, is_told: bool) -> No
     ],
 )
 def test_an_output_that_nothing_refers_to_is_told(output: str, is_told: bool) -> None:
-    step = {**A, "outputs": {"o": "{{result}}", "workflow.p": "{{result}}"}}
+    step = {**A, "outputs": {"o": "{{result}}", "p": "workflow.p"}}
     expected = [("unused_output", "/steps/0/outputs/o")] if is_told else []
     assert told(steps(step, output=output)) == expected
     assert told(steps(step)) == []

@@ -23,7 +23,12 @@ from openagents_json.workflow.validation.fixing.spans import (
 _EXPRESSION: Final = re.compile(r"\{\{.*?\}\}|\$\{.*?\}", re.DOTALL)
 
 OF_NAMES: Final = frozenset(
-    {"unknown_key", "deprecated_key", "unknown_component_input"}
+    {
+        "unknown_key",
+        "deprecated_key",
+        "unknown_component_input",
+        "unknown_called_input",
+    }
 )
 """Problems of the name of a member; all others are of its value."""
 
