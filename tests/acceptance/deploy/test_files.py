@@ -11,9 +11,9 @@ from tests.acceptance.deploy.files import DEPLOY, command_lines, composed, parse
 LINES = dict(command_lines())
 
 
-@pytest.mark.parametrize("place", LINES)
-def test_each_command_line_is_read_by_its_command(place: str) -> None:
-    options = parse(LINES[place])
+@pytest.mark.parametrize("origin", LINES)
+def test_each_command_line_is_read_by_its_command(origin: str) -> None:
+    options = parse(LINES[origin])
     assert "password" not in str(options)
 
 
