@@ -122,6 +122,31 @@ def test_a_run_is_answered_and_its_moments_are_looked_at(
         page.wait_for_selector(".box.is-completed:has-text('approve')")
 
 
+def test_a_run_is_forked_with_other_inputs_and_one_that_failed_is_mended(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    greeting = ended(engine, GREETING, name="Ada")
+    breaking = ended(engine, BREAKING)
+    with opened(chromium, f"{url}/#/runs/{greeting}?at=1") as page:
+        page.click("button:text-is('Fork')")
+        page.fill("dialog label:has-text('Inputs') textarea", '{"name": "Grace"}')
+        command = page.inner_text("dialog pre >> nth=0")
+        assert f"runs fork {greeting} --at 1 --set name=Grace" in command
+        page.click("dialog button[type=submit]")
+        page.wait_for_function(f"() => !location.hash.includes('{greeting}')")
+        page.wait_for_selector(".heading .is-completed")
+        forked = page.evaluate("location.hash").split("/")[2]
+        assert engine.wait(forked, timeout=60).output == "Hello, Grace!"
+        page.goto(f"{url}/#/runs/{breaking}")
+        page.click("button:text-is('Complete a step')")
+        assert "fall" in page.inner_text("dialog pre >> nth=0")
+        page.fill("dialog textarea", '{"by": ')
+        page.wait_for_selector("dialog button[type=submit][disabled]")
+        page.fill("dialog textarea", '{"by": "hand"}')
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector(".heading .is-completed")
+
+
 def test_nothing_of_a_run_becomes_markup(
     chromium: Any, engine: Engine, url: str
 ) -> None:

@@ -6,29 +6,26 @@ boxes that it leaves or reaches, and a track of its own where others would touch
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain, count, filterfalse
 from operator import attrgetter
-from statistics import fmean
 from typing import Final, NamedTuple
 
 from openagents_json.engine.pictures.layers import Links, Slot
 
 
 class Bundle(NamedTuple):
-    """Lines that may run into one, by the columns at which they leave what is above and reach what is below."""
+    """Lines that may run into one, by the columns at which they leave what is above and reach what is below.
+
+    `span` is its first and its last column.
+    """
 
     above: tuple[int, ...]
     below: tuple[int, ...]
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Return its first and its last column."""
-        columns = (*self.above, *self.below)
-        return min(columns), max(columns)
+    span: tuple[int, int]
 
     @property
     def is_straight(self) -> bool:
@@ -57,14 +54,12 @@ class _Joint(NamedTuple):
 
 def ports_of(all_links: Iterable[Links]) -> Counter[Slot]:
     """Return how many columns of its own each thing needs for the lines above it, or for those below it."""
-    ports: Counter[Slot] = Counter()
-    for links in all_links:
-        joints = list(_joints(links))
-        uppers = map(attrgetter("uppers"), joints)
-        lowers = map(attrgetter("lowers"), joints)
-        ports |= Counter(chain.from_iterable(uppers))
-        ports |= Counter(chain.from_iterable(lowers))
-    return ports
+    leaving: Counter[Slot] = Counter()
+    arriving: Counter[Slot] = Counter()
+    for joint in chain.from_iterable(map(_joints, all_links)):
+        leaving.update(joint.uppers)
+        arriving.update(joint.lowers)
+    return leaving | arriving
 
 
 def _joints(links: Links) -> Iterator[_Joint]:
@@ -88,14 +83,17 @@ def channel_of(
 ) -> Channel:
     """Give each bundle of lines its columns and its track."""
     joints = list(_joints(links))
-    centres = {slot: begin + widths[slot] // 2 for slot, begin in begins.items()}
+    joined = chain(links, chain.from_iterable(links.values()))
+    centres = {slot: begins[slot] + widths[slot] // 2 for slot in joined}
     above = _columns(joints, UPPERS, centres)
     below = _columns(joints, LOWERS, centres)
     bundles = []
     for joint in joints:
         leaving = sorted(above[joint])
         arriving = sorted(below[joint])
-        bundles.append(Bundle(tuple(leaving), tuple(arriving)))
+        first = min(leaving[0], arriving[0])
+        last = max(leaving[-1], arriving[-1])
+        bundles.append(Bundle(tuple(leaving), tuple(arriving), (first, last)))
     bent = list(filterfalse(attrgetter("is_straight"), bundles))
     tracks = _tracks(bent)
     if tracks is None:
@@ -116,7 +114,8 @@ def _columns(
     """Return the columns of each bundle on one side: around the middle of each thing, ordered by the other side."""
 
     def middle(joint: _Joint) -> float:
-        return fmean(map(centres.__getitem__, joint[1 - side]))
+        others = joint[1 - side]
+        return sum(map(centres.__getitem__, others)) / len(others)
 
     of_slot: dict[Slot, list[_Joint]] = defaultdict(list)
     for joint in sorted(joints, key=middle):
@@ -136,12 +135,10 @@ def _tracks(bundles: Iterable[Bundle]) -> dict[Bundle, int] | None:
 
     None where each of some would have to be below the next.
     """
-    before: dict[Bundle, list[Bundle]] = {}
     leaving = sorted(bundles, key=attrgetter("span"))
-    for bundle in leaving:
-        goes_first = partial(_goes_first, other=bundle)
-        before[bundle] = list(filter(goes_first, leaving))
+    before = _before(leaving)
     tracks: dict[Bundle, int] = {}
+    taken: list[list[tuple[int, int]]] = []
     try:
         order = list(TopologicalSorter(before).static_order())
     except CycleError:
@@ -149,28 +146,41 @@ def _tracks(bundles: Iterable[Bundle]) -> dict[Bundle, int] | None:
     for bundle in order:
         above = map(tracks.__getitem__, before[bundle])
         least = max(above, default=-1) + 1
-        tracks[bundle] = _free_track(bundle, least, tracks)
+        tracks[bundle] = _taken_track(bundle.span, least, taken)
     return tracks
 
 
-def _free_track(bundle: Bundle, least: int, tracks: Mapping[Bundle, int]) -> int:
-    """Return the first track, from the least on, on which no bundle touches this one."""
-    taken = set()
-    for other, track in tracks.items():
-        if _touch(other, bundle):
-            taken.add(track)
-    return next(filterfalse(taken.__contains__, count(least)))
+def _before(bundles: Iterable[Bundle]) -> dict[Bundle, list[Bundle]]:
+    """Return which bundles leave where one arrives: they have to turn away before its line comes down."""
+    leaving_at: dict[int, list[Bundle]] = defaultdict(list)
+    before: dict[Bundle, list[Bundle]] = {}
+    for bundle in bundles:
+        before[bundle] = []
+        for column in bundle.above:
+            leaving_at[column].append(bundle)
+    for bundle, firsts in before.items():
+        columns = map(leaving_at.get, bundle.below)
+        others = chain.from_iterable(filter(None, columns))
+        firsts += dict.fromkeys(other for other in others if other is not bundle)
+    return before
 
 
-def _goes_first(one: Bundle, other: Bundle) -> bool:
-    """Tell whether a bundle leaves where the other one arrives: it has to turn away before that line comes down."""
-    if one == other:
-        return False
-    return not set(one.above).isdisjoint(other.below)
+def _taken_track(
+    span: tuple[int, int], least: int, taken: list[list[tuple[int, int]]]
+) -> int:
+    """Take the first track, from the least on, on which no bundle touches one from column to column."""
+    for track in count(least):
+        while track >= len(taken):
+            taken.append([])
+        spans = taken[track]
+        # Spans of a track are apart and in order: only the neighbours may touch.
+        at = bisect(spans, span)
+        if not any(_touch(other, span) for other in spans[max(at - 1, 0) : at + 1]):
+            spans.insert(at, span)
+            return track
+    raise AssertionError("there is always another track")
 
 
-def _touch(one: Bundle, other: Bundle) -> bool:
+def _touch(one: tuple[int, int], other: tuple[int, int]) -> bool:
     """Tell whether two bundles on one track would look like one."""
-    first, last = one.span
-    other_first, other_last = other.span
-    return max(first, other_first) <= min(last, other_last) + 1
+    return max(one[0], other[0]) <= min(one[1], other[1]) + 1

@@ -19,9 +19,10 @@ def columns_of(rows: Rows, widths: Mapping[Slot, int]) -> dict[Slot, int]:
             begins[slot] = column
             column += widths[slot] + GAP
     count = len(rows.slots)
+    above = [upwards(links) for links in rows.links]
     for _ in range(PASSES):
         for row in range(1, count):
-            _align(rows.slots[row], upwards(rows.links[row - 1]), begins, widths)
+            _align(rows.slots[row], above[row - 1], begins, widths)
         for row in range(count - 2, -1, -1):
             _align(rows.slots[row], rows.links[row], begins, widths)
     first = min(begins.values(), default=0)

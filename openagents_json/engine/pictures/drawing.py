@@ -32,8 +32,8 @@ MARGIN: Final = 2
 """The columns on each side of what is in a box: its border, and a space."""
 
 TRIES: Final = 5
-MOST_STEPS: Final = 400
-MOST_ARROWS: Final = 1000
+MOST_STEPS: Final = 2000
+MOST_ARROWS: Final = 5000
 """Of more, nobody could follow the lines: the steps stand one below the other."""
 
 
@@ -109,13 +109,12 @@ def _listed(sized: dict[str, Sized], pairs: Sequence[Pair], room: int) -> Drawin
         else:
             others[target].append(source)
     noted: dict[str, Sized] = {}
+    slots = {name: Slot(name, row) for row, name in enumerate(order)}
     rows: list[list[Slot]] = []
     links: list[Links] = []
-    for row, name in enumerate(order):
-        slot = Slot(name, row)
+    for name, slot in slots.items():
         rows.append([slot])
-        following_slot = Slot(near.get(name, ""), row + 1)
-        links.append({slot: [following_slot]} if name in near else {})
+        links.append({slot: [slots[near[name]]]} if name in near else {})
         noted[name] = _after(sized[name], others[name], room)
     return in_rows(noted, Rows(rows, links))
 

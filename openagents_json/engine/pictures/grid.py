@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 from openagents_json.engine.pictures.channels import channel_of, ports_of
@@ -70,7 +72,9 @@ class _Row:
 
 
 def _boxes(row: _Row, sized: Mapping[str, Sized]) -> Drawing:
-    parts = []
+    boxes: list[Box] = []
+    wires: list[Wire] = []
+    inner: list[Drawing] = []
     for slot in row.slots:
         x = row.begins[slot]
         width = row.widths[slot]
@@ -79,7 +83,7 @@ def _boxes(row: _Row, sized: Mapping[str, Sized]) -> Drawing:
             wire = Wire(
                 bundle=PASSING, x=x, y=row.y - 1, to_x=x, to_y=row.y + row.height - 1
             )
-            parts.append(Drawing(wires=(wire,)))
+            wires.append(wire)
             continue
         step = sized[slot.name]
         box = Box(
@@ -90,11 +94,11 @@ def _boxes(row: _Row, sized: Mapping[str, Sized]) -> Drawing:
             texts=step.texts,
             node=step.node,
         )
-        parts.append(Drawing(boxes=(box,)))
+        boxes.append(box)
         if step.inner is not None:
             left = x + (width - step.inner.width) // 2
-            parts.append(step.inner.shifted(left, row.y + 1 + len(step.texts)))
-    return joined(parts)
+            inner.append(step.inner.shifted(left, row.y + 1 + len(step.texts)))
+    return joined([Drawing(boxes=tuple(boxes), wires=tuple(wires)), *inner])
 
 
 def _channel(row: _Row, links: Links, sized: Mapping[str, Sized]) -> Drawing:
@@ -104,7 +108,8 @@ def _channel(row: _Row, links: Links, sized: Mapping[str, Sized]) -> Drawing:
         return Drawing(height=top)
     channel = channel_of(links, row.begins, row.widths)
     last = top + channel.tracks
-    bottoms = _bottoms(row, sized)
+    leaving = chain.from_iterable(bundle.above for bundle, _ in channel.bundles)
+    bottoms = _bottoms(row, sized, leaving)
     wires: list[Wire] = []
     for number, (bundle, track) in enumerate(channel.bundles):
         y = top + track
@@ -126,12 +131,15 @@ def _channel(row: _Row, links: Links, sized: Mapping[str, Sized]) -> Drawing:
     )
 
 
-def _bottoms(row: _Row, sized: Mapping[str, Sized]) -> dict[int, int]:
-    """Return where the things of a row end, by column: a box may be less high than its row."""
+def _bottoms(
+    row: _Row, sized: Mapping[str, Sized], columns: Iterable[int]
+) -> dict[int, int]:
+    """Return where the things of a row end, for columns: a box may be less high than its row."""
+    slots = sorted(row.slots, key=row.begins.__getitem__)
+    begins = list(map(row.begins.__getitem__, slots))
     bottoms: dict[int, int] = {}
-    for slot in row.slots:
+    for column in columns:
+        slot = slots[bisect(begins, column) - 1]
         height = row.height if slot.is_line else sized[slot.name].height
-        begin = row.begins[slot]
-        columns = range(begin, begin + row.widths[slot])
-        bottoms |= dict.fromkeys(columns, row.y + height - 1)
+        bottoms[column] = row.y + height - 1
     return bottoms

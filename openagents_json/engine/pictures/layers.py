@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from itertools import count
 from operator import itemgetter
-from statistics import fmean
 from typing import Final, NamedTuple
 
 Pair = tuple[str, str]
@@ -20,8 +20,12 @@ GAP: Final = 3
 SWEEPS: Final = 4
 
 
-class Slot(NamedTuple):
-    """What stands in a row: a step, or a line that passes it; a `shared` one is that of several steps above."""
+@dataclass(slots=True, eq=False)
+class Slot:
+    """What stands in a row: a step, or a line that passes it; a `shared` one is that of several steps above.
+
+    Each is there once, so it is compared by what it is, not by what it says.
+    """
 
     name: str
     row: int
@@ -94,31 +98,33 @@ def _row_of(
 def _joined(row_of: Mapping[str, int], ways: Sequence[Pair]) -> Rows:
     """Join steps row by row; long ways from one step, or to one step, share their line."""
     rows = range(max(row_of.values(), default=-1) + 1)
-    slots: list[dict[Slot, None]] = [{} for _ in rows]
-    links: list[dict[tuple[Slot, Slot], None]] = [{} for _ in rows]
+    slots: list[list[Slot]] = [[] for _ in rows]
+    links: list[dict[Slot, dict[Slot, None]]] = [{} for _ in rows]
+    steps: dict[str, Slot] = {}
+    passings: list[dict[str, Slot]] = [{} for _ in rows]
     for name, row in row_of.items():
-        slots[row][Slot(name, row)] = None
+        steps[name] = Slot(name, row)
+        slots[row].append(steps[name])
     leaving = Counter(map(itemgetter(0), ways))
     arriving = Counter(map(itemgetter(1), ways))
     for source, target in ways:
         is_shared = leaving[source] < arriving[target]
         line = f"to {target}" if is_shared else f"from {source}"
-        above = Slot(source, row_of[source])
+        above = steps[source]
         last = row_of[target]
         for row in range(above.row + 1, last):
-            passing = Slot(line, row, True, is_shared)
-            slots[row][passing] = None
-            links[row - 1][above, passing] = None
+            passing = passings[row].get(line)
+            if passing is None:
+                passing = passings[row][line] = Slot(line, row, True, is_shared)
+                slots[row].append(passing)
+            links[row - 1].setdefault(above, {})[passing] = None
             above = passing
-        links[last - 1][above, Slot(target, last)] = None
-    return Rows(list(map(list, slots)), list(map(_by_upper, links)))
+        links[last - 1].setdefault(above, {})[steps[target]] = None
+    return Rows(slots, list(map(_listed, links)))
 
 
-def _by_upper(pairs: Mapping[tuple[Slot, Slot], None]) -> Links:
-    links: Links = defaultdict(list)
-    for upper, lower in pairs:
-        links[upper].append(lower)
-    return links
+def _listed(links: Mapping[Slot, Iterable[Slot]]) -> Links:
+    return {upper: list(lowers) for upper, lowers in links.items()}
 
 
 def _sort(rows: Rows, *, downwards: bool) -> None:
@@ -147,5 +153,5 @@ def _by_middle(slots: list[Slot], fixed: Sequence[Slot], joined: Links) -> None:
     middle: dict[Slot, float] = {}
     for at, slot in enumerate(slots):
         others = list(map(number.__getitem__, joined.get(slot, ())))
-        middle[slot] = fmean(others) if others else at
+        middle[slot] = sum(others) / len(others) if others else at
     slots.sort(key=middle.__getitem__)

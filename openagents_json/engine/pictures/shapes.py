@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from openagents_json.engine.pictures.graph import Node
 
@@ -27,8 +27,7 @@ class Box:
         return replace(self, x=self.x + x, y=self.y + y)
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """A line from one cell to another in the same row or column; wires of one `bundle` may run into each other."""
 
     bundle: int
@@ -64,6 +63,8 @@ class Drawing:
 
     def shifted(self, x: int, y: int) -> Drawing:
         """Return the picture further to the right and down."""
+        if x == y == 0:
+            return self
         return Drawing(
             width=self.width + x,
             height=self.height + y,

@@ -74,6 +74,17 @@ def test_long_documents_have_a_place_for_each_step_too() -> None:
     assert all(step.texts.count("") == 1 for step in layout.steps)
 
 
+def test_a_thousand_steps_have_lines_between_them() -> None:
+    steps: list[Any] = []
+    for number in range(1_000):
+        before = [f"s{other}" for other in (number - 20, number - 23) if other >= 0]
+        steps.append({"id": f"s{number}", "component": "c", "depends_on": before})
+    layout = layout_of(written_plan({"id": "woven", "steps": steps}))
+    notes = {text for step in layout.steps for text in step.texts}
+    assert not any(note.startswith("after ") for note in notes)
+    assert len(layout.heads) >= 980  # each step that comes after others
+
+
 def test_a_document_is_laid_out_once_and_few_are_kept() -> None:
     layouts = Layouts(capacity=2)
     one, two, three = (chain(length) for length in (1, 2, 3))

@@ -26,6 +26,12 @@ export const OPERATIONS = Object.freeze({
   cancelRun: "POST /v1/runs/{run}/cancel",
   pauseRun: "POST /v1/runs/{run}/pause",
   resumeRun: "POST /v1/runs/{run}/resume",
+  rerunRun: "POST /v1/runs/{run}/rerun",
+  forkRun: "POST /v1/runs/{run}/fork",
+  skipStep: "POST /v1/runs/{run}/skip",
+  completeStep: "POST /v1/runs/{run}/complete",
+  explainRun: "GET /v1/runs/{run}/explanation",
+  diffRuns: "GET /v1/runs/{run}/diff/{other}",
   retryRun: "POST /v1/runs/{run}/retry",
   signalRun: "POST /v1/runs/{run}/signal/{name}",
 });

@@ -5,6 +5,7 @@ import { curl } from "../operations.js";
  * What can be done to a run: when, by which operation, and how the command line and a body say it.
  * @typedef {object} Action
  * @property {string} name
+ * @property {string} [command] that of the command line, where it has another name
  * @property {string} title
  * @property {string} operation
  * @property {string} means
@@ -20,6 +21,10 @@ const isOpen = (/** @type {string} */ status) => !isClosed(status);
 const onlyReason = (/** @type {any} */ { reason }) => ({ reason });
 const noOptions = () => [];
 
+/** @param {any} values */
+const setOptions = ({ changes }) =>
+  Object.entries(changes ?? {}).flatMap(([name, value]) => ["--set", `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`]);
+
 /** @type {readonly Action[]} */
 export const ACTIONS = [
   {
@@ -27,10 +32,51 @@ export const ACTIONS = [
     title: "Retry",
     operation: "retryRun",
     means: "The run goes on from what failed, or from the step that you name. All other results are kept.",
-    fields: ["step", "reason"],
+    fields: ["step", "inputs", "reason"],
     isFor: isClosed,
+    body: ({ step, changes, reason }) => ({ step, inputs: changes, reason }),
+    options: (values) => [...(values.step ? ["--from", values.step] : []), ...setOptions(values)],
+  },
+  {
+    name: "rerun",
+    command: "replay",
+    title: "Rerun",
+    operation: "rerunRun",
+    means: "All of the run is done again, but for results that stand: those whose component, definition and inputs have not changed.",
+    fields: ["inputs", "reason"],
+    isFor: isClosed,
+    body: ({ changes, reason }) => ({ inputs: changes, reason }),
+    options: setOptions,
+  },
+  {
+    name: "fork",
+    title: "Fork",
+    operation: "forkRun",
+    means: "A new run begins, with the past of this one up to an event; this one stays as it is.",
+    fields: ["at", "inputs", "reason"],
+    isFor: () => true,
+    body: ({ at, changes, reason }) => ({ at, inputs: changes, reason }),
+    options: (values) => ["--at", String(values.at), ...setOptions(values)],
+  },
+  {
+    name: "skip",
+    title: "Skip a step",
+    operation: "skipStep",
+    means: "The run goes on without the step. What refers to its result gets null.",
+    fields: ["oneStep", "reason"],
+    isFor: () => true,
     body: ({ step, reason }) => ({ step, reason }),
-    options: ({ step }) => (step ? ["--from", step] : []),
+    options: ({ step }) => [step || "STEP"],
+  },
+  {
+    name: "complete",
+    title: "Complete a step",
+    operation: "completeStep",
+    means: "The run goes on as if the step had returned what you say. The history tells who said so.",
+    fields: ["oneStep", "output", "reason"],
+    isFor: () => true,
+    body: ({ step, output, reason }) => ({ step, output, reason }),
+    options: ({ step, output }) => [step || "STEP", "--result", JSON.stringify(output)],
   },
   {
     name: "signal",
@@ -70,7 +116,9 @@ export const ACTIONS = [
     name: "cancel",
     title: "Cancel",
     operation: "cancelRun",
-    means: "The run is asked to end. Steps under way get a grace period, unless you force it; what a worker does after that counts for nothing.",
+    means:
+      "No step is started any more. Steps under way are asked to stop, and have a grace period for it unless you force it. " +
+      "Code that does not stop then is left running and ignored: whatever it returns, the run does not take.",
     fields: ["force", "compensate", "reason"],
     isFor: isOpen,
     body: ({ force, compensate, reason }) => ({ force, compensate, reason }),
@@ -82,6 +130,16 @@ export const ACTIONS = [
 ];
 
 /**
+ * Return what of edited inputs is not as it was; null where nothing is.
+ * @param {Record<string, unknown>} inputs
+ * @param {Record<string, unknown>} edited
+ */
+export function changesOf(inputs, edited) {
+  const changed = Object.entries(edited).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(inputs[name]));
+  return changed.length === 0 ? null : Object.fromEntries(changed);
+}
+
+/**
  * Return the command that does the same.
  * @param {Action} action
  * @param {string} run
@@ -90,7 +148,7 @@ export const ACTIONS = [
 export function cliCommand(action, run, values) {
   const here = document.baseURI.split("#")[0].replace(/\/$/, "");
   const reason = values.reason ? ["--reason", values.reason] : [];
-  const words = ["openagents", "runs", action.name, run, ...action.options(values), ...reason, "--url", here];
+  const words = ["openagents", "runs", action.command ?? action.name, run, ...action.options(values), ...reason, "--url", here];
   return words.map(quoted).join(" ");
 }
 

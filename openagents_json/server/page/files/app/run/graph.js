@@ -1,5 +1,6 @@
-import { html, useSignal } from "../../vendored/preact.js";
+import { html, useMemo, useSignal } from "../../vendored/preact.js";
 import { mark } from "../formats.js";
+import { useKept } from "../parts/kept.js";
 import { standings } from "./standing.js";
 
 /** @type {import("./standing.js").Standing} */
@@ -15,7 +16,9 @@ const FULL_SIZE = ZOOMS.indexOf(1);
  * @param {{layout: any, steps: any[] | null, chosen: string, onChoose: (path: string) => void}} properties
  */
 export function Graph({ layout, steps, chosen, onChoose }) {
-  const standing = steps && standings(steps);
+  const standing = useMemo(() => steps && standings(steps), [steps]);
+  const ways = useMemo(() => waysOf(layout), [layout]);
+  const kept = useKept();
   const width = (layout.width + 2) * WIDE;
   const height = (layout.height + 1) * HIGH;
   const zoom = useSignal(FULL_SIZE);
@@ -27,10 +30,14 @@ export function Graph({ layout, steps, chosen, onChoose }) {
     </div>
     <div class="scroll graph" tabindex="0" role="group" aria-label="Graph of the steps">
     <svg width=${width * scale} height=${height * scale} viewBox=${`0 0 ${width} ${height}`}>
-      ${layout.lines.map(line)}
-      ${layout.heads.map(head)}
-      ${layout.steps.map((/** @type {any} */ step) => html`<${Box} key=${step.path} step=${step} standing=${standing && (standing.get(step.path) ?? NOT_BEGUN)}
-        isChosen=${step.path === chosen} onChoose=${onChoose} />`)}
+      <path class="ways" d=${ways.lines} />
+      <path class="head" d=${ways.heads} />
+      ${layout.steps.map((/** @type {any} */ step) => {
+        const its = standing && (standing.get(step.path) ?? NOT_BEGUN);
+        const shows = [step, its?.status, its?.text, Object.entries(its?.counts ?? {}).join(), step.path === chosen, onChoose];
+        return kept(step.path, shows, () => html`<${Box} key=${step.path} step=${step} standing=${its}
+          isChosen=${step.path === chosen} onChoose=${onChoose} />`);
+      })}
     </svg>
   </div>`;
 }
@@ -38,16 +45,18 @@ export function Graph({ layout, steps, chosen, onChoose }) {
 const middleX = (/** @type {number} */ x) => (x + 1) * WIDE + WIDE / 2;
 const middleY = (/** @type {number} */ y) => y * HIGH + HIGH;
 
-/** @param {{x: number, y: number, to_x: number, to_y: number}} part */
-function line({ x, y, to_x, to_y }) {
-  return html`<line x1=${middleX(x)} y1=${middleY(y)} x2=${middleX(to_x)} y2=${middleY(to_y)} />`;
-}
-
-/** @param {{x: number, y: number}} at */
-function head({ x, y }) {
-  const [middle, top] = [middleX(x), middleY(y)];
-  return html`<line x1=${middle} y1=${top} x2=${middle} y2=${top + 9} />
-    <path class="head" d=${`M${middle - 4} ${top + 8}L${middle + 4} ${top + 8}L${middle} ${top + HIGH}Z`} />`;
+/**
+ * Return all lines as one path and all heads of arrows as another: a thousand elements are slower than one.
+ * @param {{lines: {x: number, y: number, to_x: number, to_y: number}[], heads: {x: number, y: number}[]}} layout
+ */
+function waysOf({ lines, heads }) {
+  const parts = lines.map(({ x, y, to_x, to_y }) => `M${middleX(x)} ${middleY(y)}L${middleX(to_x)} ${middleY(to_y)}`);
+  const tips = heads.map(({ x, y }) => {
+    const [middle, top] = [middleX(x), middleY(y)];
+    parts.push(`M${middle} ${top}v9`);
+    return `M${middle - 4} ${top + 8}h8l-4 ${HIGH - 8}Z`;
+  });
+  return { lines: parts.join(""), heads: tips.join("") };
 }
 
 /** @param {{step: any, standing: import("./standing.js").Standing | null, isChosen: boolean, onChoose: (path: string) => void}} properties */

@@ -45,7 +45,7 @@ export function Run({ run, query }) {
     <${ProblemNote} problem=${live.problem.value ?? momentProblem.value} isKept />
     ${!live.isConnected.value && html`<p class="problem" role="alert">The connection is lost; trying again. What is shown may be older.</p>`}
     <${Summary} overview=${overview} />
-    <${Actions} info=${info} waits=${overview.waits} onDone=${live.again} />
+    <${Actions} info=${info} waits=${overview.waits} version=${version} onDone=${live.again} />
     <div class="panel sticky">
       <${Slider} events=${events} version=${version} />
       ${then && html`<p class="then">As it was then: <${Status} status=${then.status} /></p>`}

@@ -1,5 +1,6 @@
 import { html, useSignal } from "../../vendored/preact.js";
 import { errorLine } from "../formats.js";
+import { useKept } from "../parts/kept.js";
 import { Status, Time, Took, Value } from "../parts/small.js";
 import { withoutIndexes } from "./standing.js";
 
@@ -32,14 +33,21 @@ export function Steps({ rows, steps, bars, nowMs, chosen }) {
   const most = useSignal(SHOWN);
   const stepOf = new Map(steps.map((step) => [step.id, step]));
   const barOf = new Map(bars.map((bar) => [bar.path, bar]));
+  const kept = useKept();
   const shown = rows.slice(0, most.value);
   return html`<div class="scroll" role="group" tabindex="0" aria-label="Steps"><table class="steps">
     <thead><tr>
       <th scope="col">Step</th><th scope="col">Status</th><th scope="col">Attempts</th>
       <th scope="col">Began</th><th scope="col">Took</th><th scope="col">What is with it</th>
     </tr></thead>
-    <tbody>${shown.map((row) => html`<${Row} key=${row.path} row=${row} step=${stepOf.get(row.path)} bar=${barOf.get(row.path)} nowMs=${nowMs}
-      isChosen=${chosen !== "" && (row.path === chosen || withoutIndexes(row.path) === chosen)} />`)}</tbody>
+    <tbody>${shown.map((row) => {
+      const isChosen = chosen !== "" && (row.path === chosen || withoutIndexes(row.path) === chosen);
+      const step = stepOf.get(row.path);
+      const bar = barOf.get(row.path);
+      const until = row.began_ms ? (row.ended_ms ?? nowMs) : 0;
+      const shows = [row.status, row.attempts, row.began_ms, until, row.reason, row.counts && counted(row), errorLine(row.error), bar, !step, isChosen];
+      return kept(row.path, shows, () => html`<${Row} key=${row.path} row=${row} step=${step} bar=${bar} nowMs=${until} isChosen=${isChosen} />`);
+    })}</tbody>
   </table></div>
   ${rows.length > shown.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
     Show more: ${rows.length - shown.length} are left</button>`}`;

@@ -1,5 +1,6 @@
-import { html, useSignal } from "../../vendored/preact.js";
+import { html, useMemo, useSignal } from "../../vendored/preact.js";
 import { duration, mark } from "../formats.js";
+import { useKept } from "../parts/kept.js";
 import { axis, placeOf } from "./axis.js";
 
 const SHOWN = 200;
@@ -24,17 +25,28 @@ export function Timeline({ timeline, untilMs, chosen, onChoose }) {
   const beganMs = timeline.began_ms;
   const endedMs = Math.max(timeline.ended_ms ?? timeline.now_ms, beganMs + 1);
   const isFolded = useSignal(true);
-  const stretches = axis(timeline.bars, beganMs, endedMs, isFolded.value);
-  const scale = (/** @type {number} */ ms) => placeOf(stretches, ms);
+  const { stretches, scale } = useMemo(() => {
+    const parts = axis(timeline.bars, beganMs, endedMs, isFolded.value);
+    return { stretches: parts, scale: (/** @type {number} */ ms) => placeOf(parts, ms) };
+  }, [timeline, isFolded.value]);
+  const kept = useKept();
   const cursor = untilMs === null ? null : scale(untilMs);
-  const bars = timeline.bars.slice(0, most.value);
+  const bars = useMemo(() => timeline.bars.slice(0, most.value), [timeline, most.value]);
+  const untilAll = untilMs ?? endedMs;
   return html`<div class="timeline">
     <${Patterns} />
     <${Legend} bars=${bars} />
-    <ol class="rows">
-      ${bars.map((/** @type {any} */ bar) => html`<${Row} key=${bar.path} bar=${bar} scale=${scale} cursor=${cursor}
-        untilMs=${untilMs ?? endedMs} isChosen=${bar.path === chosen} onChoose=${onChoose} />`)}
-    </ol>
+    <div class="moving">
+      <ol class="rows">
+        ${bars.map((/** @type {any} */ bar) => {
+          const until = changesUntil(bar, untilAll);
+          return kept(bar.path, [bar, scale, until, bar.path === chosen, onChoose], () => html`<${Row} key=${bar.path} bar=${bar}
+            scale=${scale} untilMs=${until} isChosen=${bar.path === chosen} onChoose=${onChoose} />`);
+        })}
+      </ol>
+      ${cursor !== null && html`<svg class="cursors" aria-hidden="true">
+        <line class="cursor" x1=${`${cursor}%`} x2=${`${cursor}%`} y1="0" y2="100%" /></svg>`}
+    </div>
     <${Axis} stretches=${stretches} beganMs=${beganMs} />
     <label class="check"><input type="checkbox" checked=${isFolded.value}
       onChange=${(/** @type {any} */ event) => (isFolded.value = event.target.checked)} /> Fold times in which everything waits</label>
@@ -56,7 +68,7 @@ function Axis({ stretches, beganMs }) {
 
 /** @param {{bars: any[]}} properties */
 function Legend({ bars }) {
-  const there = new Set(bars.flatMap((bar) => bar.spans.map(look)));
+  const there = useMemo(() => new Set(bars.flatMap((bar) => bar.spans.map(look))), [bars]);
   return html`<ul class="legend">
     ${Object.entries(KINDS).filter(([kind]) => there.has(kind)).map(([kind, means]) => html`<li key=${kind}>
       <svg width="24" height="12" aria-hidden="true"><rect class=${`span span-${kind}`} width="24" height="12" /></svg> ${means}
@@ -79,14 +91,27 @@ function look(span) {
   return span.kind === "attempt" && span.error ? "failed" : span.kind;
 }
 
-/** @param {{bar: any, scale: (ms: number) => number, cursor: number | null, untilMs: number, isChosen: boolean, onChoose: (path: string) => void}} properties */
-function Row({ bar, scale, cursor, untilMs, isChosen, onChoose }) {
+/**
+ * Return up to when a row is shown: before it begins and after it ends, moving on changes nothing of it.
+ * @param {any} bar
+ * @param {number} untilMs
+ */
+function changesUntil(bar, untilMs) {
+  let [began, ended] = [Infinity, -Infinity];
+  for (const span of bar.spans) {
+    began = Math.min(began, span.began_ms);
+    ended = Math.max(ended, span.ended_ms ?? Infinity);
+  }
+  return untilMs < began ? -Infinity : Math.min(untilMs, ended);
+}
+
+/** @param {{bar: any, scale: (ms: number) => number, untilMs: number, isChosen: boolean, onChoose: (path: string) => void}} properties */
+function Row({ bar, scale, untilMs, isChosen, onChoose }) {
   const spans = bar.spans.filter((/** @type {any} */ span) => span.began_ms <= untilMs);
   return html`<li class=${isChosen ? "chosen" : ""}>
     <button type="button" class="row-name" title=${bar.path} onClick=${() => onChoose(bar.path)}>${bar.path}</button>
     <svg role="img" aria-label=${told(spans, untilMs)}>
       ${spans.map((/** @type {any} */ span) => html`<${Span} key=${`${span.kind}${span.began_ms}`} span=${span} scale=${scale} untilMs=${untilMs} />`)}
-      ${cursor !== null && html`<line class="cursor" x1=${`${cursor}%`} x2=${`${cursor}%`} y1="0" y2="100%" />`}
     </svg>
   </li>`;
 }
