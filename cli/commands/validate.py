@@ -104,9 +104,11 @@ def _catalog(components: Registry | None, files: Sequence[str]) -> Catalog | Non
     """Return what the files are validated against: several of them may call each other."""
     if components is None or len(files) < 2:
         return components
+    from openagents_json.engine.validation.document_files import DocumentFiles
     from openagents_json.engine.validation.document_set import DocumentSet
 
-    return DocumentSet(components, [Path(x) for x in files if x != STANDARD_INPUT])
+    paths = (Path(x) for x in files if x != STANDARD_INPUT)
+    return DocumentSet(components, DocumentFiles.named(paths))
 
 
 def _fix(files: Sequence[str], catalog: Catalog | None) -> None:

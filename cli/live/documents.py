@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.commands.dev.changes import FileWatch
 from cli.terminal import note, say
 from openagents_json.engine.errors import DocumentUnreadable
+from openagents_json.engine.validation.document_files import DocumentFiles
 from openagents_json.engine.validation.files import WatchedDocument
 
 if TYPE_CHECKING:
@@ -22,11 +23,16 @@ Show = Callable[[str, "Report"], None]
 
 
 def watch_files(
-    files: Sequence[str], catalog: Registry | None, mode: Any, show: Show
+    files: Sequence[str], components: Registry | None, mode: Any, show: Show
 ) -> int:
-    """Check files now, and each again when it has changed."""
-    watched = [_WatchedFile(file, catalog, mode, show) for file in files]
-    by_path = {file.path: file for file in watched}
+    """Check files now, and each again when it has changed, or another of them that it calls."""
+    paths = [Path(file).resolve() for file in files]
+    documents = DocumentFiles.named(paths)
+    watched = [
+        _WatchedFile(name, WatchedDocument(path, components, documents, mode), show)
+        for name, path in zip(files, paths, strict=True)
+    ]
+    by_path = dict(zip(paths, watched, strict=True))
     watch = FileWatch(lambda: by_path)
     for file in watched:
         file.check()
@@ -34,23 +40,32 @@ def watch_files(
     nobody_ends_it = Event()
     try:
         while not nobody_ends_it.wait(_SECONDS):
-            for path in watch.changed():
-                by_path[path].check()
+            changed = watch.changed()
+            if changed:
+                documents.refresh()
+                _check_again(by_path, changed)
     except KeyboardInterrupt:
         return 0
     return 0
 
 
+def _check_again(watched: Mapping[Path, _WatchedFile], changed: Sequence[Path]) -> None:
+    for path, file in watched.items():
+        if path in changed or file.is_outdated():
+            file.check()
+
+
 class _WatchedFile:
     """A file that is shown again with its problems each time that it is checked."""
 
-    def __init__(
-        self, name: str, catalog: Registry | None, mode: Any, show: Show
-    ) -> None:
-        self.path = Path(name).resolve()
+    def __init__(self, name: str, document: WatchedDocument, show: Show) -> None:
         self._name = name
-        self._document = WatchedDocument(self.path, catalog, mode)
+        self._document = document
         self._show = show
+
+    def is_outdated(self) -> bool:
+        """Tell whether a workflow that it calls is another one since it was checked."""
+        return self._document.is_outdated()
 
     def check(self) -> None:
         """Check the file as it is now, and show what is wrong with it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from lsprotocol import types as lsp
@@ -27,6 +28,8 @@ from openagents_json.engine.editing.outline import (
 )
 from openagents_json.engine.editing.quick_fixes import QuickFix, fix_of_all, fixes_of
 from openagents_json.engine.editing.reloading import ReloadedComponents
+from openagents_json.engine.validation.document_files import DocumentFiles
+from openagents_json.engine.validation.document_set import DocumentSet
 from openagents_json.workflow.language.problems import Problem, Report
 from openagents_json.workflow.validation.session import ValidationSession
 
@@ -86,6 +89,8 @@ class _Editing:
         self._server = server
         self._components = components
         self._told = ""
+        self._folders: dict[Path, DocumentFiles] = {}
+        self._catalogs: dict[str, DocumentSet] = {}
         self._sessions: dict[str, ValidationSession] = {}
         self._outlines: dict[str, tuple[str, Outline]] = {}
 
@@ -126,15 +131,16 @@ class _Editing:
         self._show(params.text_document.uri)
 
     def _refresh(self, *, retries: bool = False) -> None:
-        """Take in components that have changed, and show all texts by them."""
+        """Take in components and other workflows that have changed, and show the texts by them that they touch."""
         are_others = self._components.refresh(retries=retries)
         self._tell_fault()
-        if not are_others:
-            return
-        for session in self._sessions.values():
-            session.use(self._components.registry)
-        for uri in [*self._sessions]:
-            self._show(uri)
+        if retries:
+            for documents in self._folders.values():
+                documents.refresh()
+        for uri, catalog in [*self._catalogs.items()]:
+            if are_others or catalog.is_outdated():
+                self._sessions[uri].use(self._new_catalog(uri))
+                self._show(uri)
 
     def _tell_fault(self) -> None:
         """Say what keeps the components from being loaded, once."""
@@ -157,6 +163,7 @@ class _Editing:
     def _closed(self, params: lsp.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri
         self._sessions.pop(uri, None)
+        self._catalogs.pop(uri, None)
         self._outlines.pop(uri, None)
         self._server.text_document_publish_diagnostics(
             lsp.PublishDiagnosticsParams(uri, [])
@@ -169,8 +176,19 @@ class _Editing:
             return None
         session = self._sessions.get(uri)
         if session is None:
-            session = self._sessions[uri] = ValidationSession(self._components.registry)
+            session = ValidationSession(self._new_catalog(uri))
+            self._sessions[uri] = session
         return session.check(text, is_yaml=opened.is_yaml)
+
+    def _new_catalog(self, uri: str) -> DocumentSet:
+        """Look up what a text calls from now on: components, and workflows in the files of its folder."""
+        path = Path(uris.to_fs_path(uri) or "").absolute()
+        documents = self._folders.setdefault(
+            path.parent, DocumentFiles.in_folder(path.parent)
+        )
+        catalog = DocumentSet(self._components.registry, documents)
+        self._catalogs[uri] = catalog
+        return catalog
 
     # -- what it asks ------------------------------------------------------------------------------------
 
@@ -191,13 +209,14 @@ class _Editing:
     ) -> list[tuple[str, QuickFix]]:
         """Return what can be done, by its kind: about each problem at a place, and about all of the text."""
         text, is_yaml = opened.document.source, opened.is_yaml
+        catalog = self._catalogs[opened.document.uri]
         offers: list[tuple[str, QuickFix]] = []
         if any(_QUICK.startswith(kind) for kind in asked):
             offers = [(_QUICK, fix) for fix in fixes_of(text, here, is_yaml=is_yaml)]
         is_all_asked = any(_ALL.startswith(kind) for kind in asked)
         if not offers and not is_all_asked:
             return []
-        of_all = fix_of_all(text, self._components.registry, is_yaml=is_yaml)
+        of_all = fix_of_all(text, catalog, is_yaml=is_yaml)
         if of_all is None:
             return offers
         if offers and len(of_all.problems) > 1:

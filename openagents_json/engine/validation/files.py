@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from openagents_json.engine.documents import load_document
 from openagents_json.engine.errors import DocumentUnreadable
+from openagents_json.engine.validation.document_files import DocumentFiles
+from openagents_json.engine.validation.document_set import DocumentSet
 from openagents_json.workflow.language.parse import names_yaml
 from openagents_json.workflow.language.validate import check
 from openagents_json.workflow.validation.fixing.apply import Fixed, carry_out
@@ -18,6 +20,7 @@ from openagents_json.workflow.validation.modes import NORMAL, Mode, in_mode
 from openagents_json.workflow.validation.session import ValidationSession
 
 if TYPE_CHECKING:
+    from openagents_json.catalog.registry import Registry
     from openagents_json.workflow.component_spec import Catalog
     from openagents_json.workflow.language.problems import Problem, Report
 
@@ -103,24 +106,43 @@ def _replace(path: Path, before: bytes, text: str) -> None:
 
 
 class WatchedDocument:
-    """A file that is checked again after each change; only what a change can affect is looked at."""
+    """A file that is checked again after each change; only what a change can affect is looked at.
+
+    Others that it calls are looked up in `documents`, where there are components that steps call.
+    """
 
     def __init__(
-        self, path: Path, catalog: Catalog | None = None, mode: Mode = NORMAL
+        self,
+        path: Path,
+        components: Registry | None,
+        documents: DocumentFiles,
+        mode: Mode = NORMAL,
     ) -> None:
         self._path = path
-        self._session = ValidationSession(catalog, mode=mode)
+        self._catalog = DocumentSet(components, documents) if components else None
+        self._session = ValidationSession(self._catalog, mode=mode)
 
     @property
     def checks(self) -> int:
         """Return how many parts the last check looked at."""
         return self._session.done.checks
 
+    def is_outdated(self) -> bool:
+        """Tell whether a workflow that it calls is another one since the last check."""
+        return self._catalog is not None and self._catalog.is_outdated()
+
+    def _look_up_anew(self, catalog: DocumentSet) -> None:
+        """Look up what the file calls as it is now."""
+        self._catalog = catalog.fresh()
+        self._session.use(self._catalog)
+
     def check(self) -> Report:
         """Check the file as it is now.
 
         Raises DocumentUnreadable.
         """
+        if self._catalog is not None and self._catalog.is_outdated():
+            self._look_up_anew(self._catalog)
         loaded = load_document(self._path)
         if loaded.is_yaml:
             return self._session.check(loaded.source())

@@ -19,6 +19,19 @@ ID: Final = "urn:openagents-json:workflow"
 """The name of the schema. It never changes; what a version adds is optional, so that older documents go on to fit."""
 
 
+_SCHEMA_ADDRESS: Final = {
+    "description": "where an editor has this schema from",
+    "examples": ["workflow.schema.json"],
+}
+
+
+def _document() -> dict[str, Schema]:
+    """Return the document as JSON Schema, in which it says too where that is."""
+    form = Document.json_schema()
+    properties = {"$schema": _SCHEMA_ADDRESS, **form["properties"]}
+    return {**form, "properties": properties}
+
+
 def _published() -> dict[str, Any]:
     step = Step.json_schema()
     required = step.pop("required")
@@ -27,7 +40,7 @@ def _published() -> dict[str, Any]:
         "$id": ID,
         "title": "OpenAgents JSON workflow",
         "description": "A workflow: its inputs, its steps, how they follow each other, and what comes out.",
-        **Document.json_schema(),
+        **_document(),
         "$defs": {
             "work": step,
             "step": {"$ref": "#/$defs/work", "required": required},

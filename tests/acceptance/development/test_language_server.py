@@ -517,3 +517,18 @@ def test_what_stands_in_json_is_mended_where_it_is(editor: Editor) -> None:
     position = edit["range"]["start"]["character"]
     assert start < position <= start + 4
     assert (edit["range"]["end"]["character"], edit["newText"]) == (position + 1, "")
+
+
+def test_workflows_in_the_files_beside_a_text_are_known(
+    editor: Editor, folder: Path
+) -> None:
+    called = folder / "called.yaml"
+    called.write_text("id: called\ninputs: {number: {required: true}}\nsteps: []\n")
+    uri = (folder / "calls.yaml").as_uri()
+    text = "id: w\nsteps:\n- {id: c, workflow: called, inputs: {numer: 1}}\n"
+    told = {x["code"] for x in editor.open(uri, text)}
+    assert told == {"unknown_called_input", "missing_called_input"}
+    editor.diagnostics.pop(uri)
+    editor.change_file(called, called.read_text().replace("number", "numer"))
+    editor.wait(lambda: uri in editor.diagnostics)
+    assert editor.diagnostics[uri] == []

@@ -108,8 +108,13 @@ class Lines:
 def test_a_file_is_checked_again_after_each_edit(tmp_path: Path) -> None:
     file = tmp_path / "w.json"
     file.write_text(MENDED)
+    (tmp_path / "parts.py").write_text(
+        "from openagents_json import tool\n\n\n@tool\ndef greet(name: str): ...\n"
+    )
+    called = tmp_path / "called.yaml"
+    called.write_text("id: called\ninputs: {x: {}}\nsteps: [{id: a, sleep: 1}]\n")
     process = subprocess.Popen(
-        [*COMMAND, "validate", "w.json", "--watch"],
+        [*COMMAND, "validate", "w.json", "called.yaml", "--watch", "-c", "parts.py"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -124,7 +129,11 @@ def test_a_file_is_checked_again_after_each_edit(tmp_path: Path) -> None:
         wait_for(lambda: "error missing_workflow_input" in lines.text)
         file.write_text(MENDED.replace("greet.output", "greet.output.x"))
         wait_for(lambda: lines.text.count("w.json: valid") == 2)
-        wait_for(lambda: lines.text.count("checks done") == 3)
+        call = '{"id": "call", "workflow": "called", "inputs": {"x": 1}}'
+        file.write_text(MENDED.replace('"steps": [', f'"steps": [{call}, '))
+        wait_for(lambda: lines.text.count("w.json: valid") == 3)
+        called.write_text(called.read_text().replace("x:", "y:"))
+        wait_for(lambda: "warning unknown_called_input" in lines.text)
     finally:
         process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0, lines.text

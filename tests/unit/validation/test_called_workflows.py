@@ -10,6 +10,7 @@ import pytest
 
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine.documents import find_problems
+from openagents_json.engine.validation.document_files import DocumentFiles
 from openagents_json.engine.validation.document_set import DocumentSet
 from openagents_json.engine.validation.files import mended
 from openagents_json.workflow.language.problems import Problem
@@ -68,7 +69,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> DocumentSet:
         (folder / f"{document['id']}.json").write_text(json.dumps(document))
     (folder / "broken.json").write_text("{")
     (folder / "list.json").write_text("[1]")
-    return DocumentSet(registry, [*sorted(folder.iterdir()), Path("nowhere.json")])
+    files = DocumentFiles.named([*sorted(folder.iterdir()), Path("nowhere.json")])
+    return DocumentSet(registry, files)
 
 
 def document(value: Any, name: str = "n", **call: Any) -> dict[str, Any]:
