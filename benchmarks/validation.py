@@ -9,8 +9,10 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
+from openagents_json.workflow.component_spec import ComponentSpec, Parameter
 from openagents_json.workflow.language.parse import MAX_DEPTH
 from openagents_json.workflow.language.sizes import (
     MAX_EDGES,
@@ -245,22 +247,49 @@ def main() -> int:
 RATIO = 50
 """How many times longer a check from scratch takes than one after an edit of a step, at least."""
 
+EDIT_SECONDS = 0.002
+"""What a check after an edit of one of 1,000 steps may take."""
+
+
+class Components:
+    """A catalog of one component, so that what steps are given is compared with what it takes."""
+
+    spec = ComponentSpec(
+        "c", inputs=(Parameter("x"), Parameter("n", "integer")), output="string"
+    )
+
+    def find(self, reference: str) -> ComponentSpec | None:
+        """Return the component."""
+        return self.spec if reference == "c" else None
+
+    def names(self) -> list[str]:
+        """Return its name."""
+        return ["c"]
+
 
 def editing() -> bool:
-    """Say what a check after an edit of one step takes beside one from scratch; tell whether that is too much."""
+    """Say what checks after an edit of one step take beside one from scratch; tell whether that is too much."""
     edited = document(1_000, inputs=lambda i: {"x": before(i), "n": i}, timeout=30)
+    edited["inputs"] = {"unused": {"type": "string"}}
+    edited["outputs"] = {"last": {"source": "{{s999.output}}"}}
     text = json.dumps(edited, indent=2)
-    scratch = min(seconds_of(lambda: validate(text)) for _ in range(3))
-    session = ValidationSession()
-    session.check(text)
-    texts = [text.replace('"n": 500', f'"n": {1_000 + i}') for i in range(20)]
-    edit = min(seconds_of(lambda x=x: session.check(x)) for x in texts)  # type: ignore[misc]
-    ratio = scratch / edit
-    print(f"editing one of 1,000 steps: {edit * 1e3:.2f} ms")
-    print(f"from scratch: {scratch * 1e3:.0f} ms, {ratio:.0f} times as long")
+    is_slow = False
+    for catalog in (None, Components()):
+        scratch = median(seconds_of(lambda: validate(text, catalog)) for _ in range(5))  # noqa: B023
+        session = ValidationSession(catalog)
+        session.check(text)
+        texts = [text.replace('"n": 500', f'"n": {1_000 + i}') for i in range(50)]
+        edit = median(seconds_of(lambda x=x: session.check(x)) for x in texts)  # type: ignore[misc]  # noqa: B023
+        ratio = scratch / edit
+        is_slow = is_slow or ratio < RATIO or edit > EDIT_SECONDS
+        kind = "with components" if catalog else "by itself"
+        print(
+            f"editing one of 1,000 steps, {kind}: {edit * 1e3:.2f} ms (median); "
+            f"from scratch: {scratch * 1e3:.0f} ms, {ratio:.0f} times as long"
+        )
     largest_text = json.dumps(document(MAX_STEPS, inputs=lambda i: {"x": before(i)}))
     print(f"{MAX_STEPS:,} steps: {seconds_of(lambda: validate(largest_text)):.2f} s")
-    return ratio < RATIO
+    return is_slow
 
 
 def seconds_of(work: Callable[[], object]) -> float:

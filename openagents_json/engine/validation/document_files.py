@@ -81,12 +81,12 @@ class DocumentFiles:
 
     def _document(self, path: Path) -> Mapping[str, Any] | None:
         signature = signature_of(path)
-        known = self._files.get(path)
-        if known is None or known.signature != signature:
+        file = self._files.get(path)
+        if file is None or file.signature != signature:
             # What is written while it is read is a change that comes after.
-            known = _File(signature, _document_in(path))
-            self._files[path] = known
-        return known.document
+            file = _File(signature, _document_in(path))
+            self._files[path] = file
+        return file.document
 
 
 def _documents_in(folder: Path) -> Iterator[Path]:

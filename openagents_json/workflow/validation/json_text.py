@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from openagents_json.workflow.errors import NotADocument
@@ -27,12 +28,49 @@ class Edit(NamedTuple):
     text: JsonText
 
 
+_MOST_SHIFTS: Final = 16
+"""Edits of so many steps are added up each time that a place is asked for; more are added to all places once."""
+
+
+class _Spans:
+    """Where each step is in a text that is edited; `grown` says by how much some steps have become longer."""
+
+    def __init__(
+        self,
+        spans: Sequence[tuple[int, int]],
+        grown: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
+        self._spans = spans
+        self._grown = grown
+
+    def __len__(self) -> int:
+        """Return how many steps there are."""
+        return len(self._spans)
+
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        """Return where a step begins and ends."""
+        start, stop = self._spans[index]
+        before = sum(size for number, size in self._grown.items() if number < index)
+        return start + before, stop + before + self._grown.get(index, 0)
+
+    def last_before(self, offset: int) -> int:
+        """Return which step is the last that begins before a place, -1 for none."""
+        numbers = range(len(self))
+        return bisect_left(numbers, offset, key=lambda index: self[index][0]) - 1
+
+    def with_growth(self, index: int, size: int) -> _Spans:
+        """Return where the steps are when one has grown by so many characters."""
+        grown = {**self._grown, index: self._grown.get(index, 0) + size}
+        spans = _Spans(self._spans, grown)
+        if len(grown) <= _MOST_SHIFTS:
+            return spans
+        return _Spans([spans[number] for number in range(len(spans))])
+
+
 class JsonText:
     """A text with its value, and where its steps are in it."""
 
-    def __init__(
-        self, text: str, value: Mapping[str, Any], spans: list[tuple[int, int]]
-    ) -> None:
+    def __init__(self, text: str, value: Mapping[str, Any], spans: _Spans) -> None:
         self.text = text
         self.value = value
         self._spans = spans
@@ -49,7 +87,7 @@ class JsonText:
         """Return what a text is after an edit inside of one step, None when it is another edit."""
         first, behind = _change(self.text, text)
         end = len(self.text) - behind
-        index = bisect_right(self._spans, (first, -1)) - 1
+        index = self._spans.last_before(first)
         if index < 0:
             return None
         start, stop = self._spans[index]
@@ -64,9 +102,8 @@ class JsonText:
         steps = [*self.value[STEPS]]
         steps[index] = step
         grown = len(text) - len(self.text)
-        start, stop = self._spans[index]
-        later = [(at + grown, to + grown) for at, to in self._spans[index + 1 :]]
-        spans = [*self._spans[:index], (start, stop + grown), *later]
+        start, _ = self._spans[index]
+        spans = self._spans.with_growth(index, grown)
         edited = JsonText(text, {**self.value, STEPS: steps}, spans)
         edited._in_steps = [*self._in_steps]
         edited._in_steps[index] = None
@@ -126,7 +163,11 @@ def json_text(text: str, value: Any) -> JsonText | None:
     if not isinstance(value, dict) or not isinstance(value.get(STEPS), list):
         return None
     spans = item_spans(text, STEPS)
-    return JsonText(text, value, spans) if len(spans) == len(value[STEPS]) else None
+    return (
+        JsonText(text, value, _Spans(spans))
+        if len(spans) == len(value[STEPS])
+        else None
+    )
 
 
 def _object_of(text: str) -> Mapping[str, Any] | None:

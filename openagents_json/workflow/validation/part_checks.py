@@ -93,7 +93,8 @@ class Around:
     catalog: Catalog | None
     callees: Callees | None
     carried: Carried
-    _steps: Mapping[str, Mapping[str, Any]] | None = None
+    by_id: Mapping[str, Mapping[str, Any]] | None = None
+    """The steps by their ids, where somebody knows them already."""
 
     @property
     def ids(self) -> frozenset[str]:
@@ -108,9 +109,9 @@ class Around:
     @property
     def steps(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the steps of the document by their ids."""
-        if self._steps is None:
-            self._steps = {step["id"]: step for _, step in steps_in(self.document)}
-        return self._steps
+        if self.by_id is None:
+            self.by_id = {step["id"]: step for _, step in steps_in(self.document)}
+        return self.by_id
 
     def scope(self, callees: Callees) -> Scope:
         """Return what is known of the values that templates give in the document itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -12,7 +13,7 @@ from typing import Any, Final
 from openagents_json.workflow.core.paths import COMPENSATE
 from openagents_json.workflow.language.checks.blocks import Block, Reference
 from openagents_json.workflow.language.nested_steps import StepLocation
-from openagents_json.workflow.language.problems import Collector
+from openagents_json.workflow.language.problems import Collector, Use
 
 _WORD: Final = re.compile(r"[\w-]+")
 _MOST_PIECES: Final = 8
@@ -77,6 +78,11 @@ class StepVerdict(Verdict):
     calls_workflows: bool = False
     inner_order: Collector | None = None
 
+    @property
+    def seen_from_outside(self) -> Any:
+        """Return what other parts, and the order of the steps, depend on."""
+        return self.id, self.symbol, self.order, self.ids
+
     def references_at(self, pointer: str) -> list[Reference]:
         """Return what it refers to, with the place that this has when the step stands at a pointer."""
         if pointer == self.pointer:
@@ -103,6 +109,43 @@ class DocumentVerdict(Verdict):
     def ids(self) -> Iterator[str]:
         """Return the ids of what it does on failure."""
         return ids_of(self.locations)
+
+
+@dataclass(slots=True)
+class Overview:
+    """Which steps of a document have what the whole of it is asked for, by their numbers, so that none is looked for.
+
+    `uses` counts how many parts refer to something.
+    """
+
+    telling: set[int] = field(default_factory=set)
+    calling: set[int] = field(default_factory=set)
+    with_outputs: set[int] = field(default_factory=set)
+    with_blocks: set[int] = field(default_factory=set)
+    uses: Counter[Use] = field(default_factory=Counter)
+
+    def take(self, index: int, step: StepVerdict) -> None:
+        """Note a step."""
+        collector = step.collector
+        _note(self.telling, index, collector.errors or collector.warnings)
+        _note(self.telling, index, index in self.telling or collector.notes)
+        _note(self.calling, index, step.calls_workflows)
+        _note(self.with_outputs, index, step.has_outputs)
+        _note(self.with_blocks, index, step.blocks)
+        self.uses.update(collector.uses)
+
+    def replace(self, index: int, old: StepVerdict, new: StepVerdict) -> None:
+        """Note a step in the place of another one."""
+        self.uses.subtract(old.collector.uses)
+        self.take(index, new)
+        for use in old.collector.uses:
+            if not self.uses[use]:
+                del self.uses[use]
+
+
+def _note(numbers: set[int], index: int, is_so: Any) -> None:
+    change = numbers.add if is_so else numbers.discard
+    change(index)
 
 
 def ids_of(locations: Iterable[StepLocation]) -> Iterator[str]:

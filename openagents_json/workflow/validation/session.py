@@ -87,6 +87,8 @@ class ValidationSession:
             return None
         if not contents.is_within_limits():
             return None
+        if self._verdicts.look_at_step(edit.text.value, edit.number):
+            return self._told(edit.text.source(), contents, edit.text)
         steps: list[Any] = [*self._verdicts.steps]
         steps[edit.number] = None
         kept = Earlier(self._verdicts.document, steps, self._verdicts.connections)
@@ -135,11 +137,17 @@ class ValidationSession:
         earlier: Earlier,
         text: JsonText | None,
     ) -> Report:
-        collector = Collector()
-        note_text(source, collector)
         # Until the verdicts are those of these contents, nothing is known of any.
         self._contents = self._text = None
         self._verdicts.look_through(source.value, earlier)
+        return self._told(source, contents, text)
+
+    def _told(
+        self, source: Source, contents: Contents, text: JsonText | None
+    ) -> Report:
+        """Put together what the verdicts tell of a document; they are up to date."""
+        collector = Collector()
+        note_text(source, collector)
         self._contents, self._text = contents, text
         self._verdicts.collect(collector)
         self.done = self._verdicts.done

@@ -21,7 +21,7 @@ from openagents_json.workflow.language.checks.keys import ITEMS
 from openagents_json.workflow.language.checks.lookups import carried_in
 from openagents_json.workflow.language.checks.shapes import array_of, object_of
 from openagents_json.workflow.language.nested_steps import StepLocation, steps_from
-from openagents_json.workflow.language.problems import Collector, Use
+from openagents_json.workflow.language.problems import Collector
 from openagents_json.workflow.language.scoping import names_of
 from openagents_json.workflow.validation.called import check_own_calls
 from openagents_json.workflow.validation.part_checks import (
@@ -34,6 +34,7 @@ from openagents_json.workflow.validation.part_checks import (
 )
 from openagents_json.workflow.validation.parts import (
     DocumentVerdict,
+    Overview,
     StepVerdict,
     Verdict,
     content_of,
@@ -92,6 +93,10 @@ class Verdicts:
         self._value: Mapping[str, Any] = {}
         self._seen = Seen()
         self._order: tuple[Any, Collector] | None = None
+        self._is_order_current = False
+        self._are_ids_unique: bool | None = None
+        self._steps_by_id: dict[str, Mapping[str, Any]] | None = None
+        self._overview = Overview()
 
     # -- bringing up to date -----------------------------------------------------------------------------
 
@@ -99,6 +104,8 @@ class Verdicts:
         """Look through a document; parts that are the same only where something that they see has changed."""
         earlier = earlier or Earlier()
         self.done = Done()
+        self._is_order_current = False
+        self._are_ids_unique = self._steps_by_id = None
         self._value = object_of(value)
         steps = array_of(self._value.get(STEPS))
         connections = array_of(self._value.get(CONNECTIONS))
@@ -119,6 +126,42 @@ class Verdicts:
         self.steps = look.at_steps(_paired(steps, earlier.steps))
         pairs = _paired(connections, earlier.connections)
         self.connections = look.at_connections(pairs)
+        self._overview = self._overview_of_all()
+
+    def _steps_with(self, step: Any) -> Mapping[str, Mapping[str, Any]] | None:
+        """Return the steps by their ids, one of them changed; None where nothing is known of them."""
+        by_id = self._steps_by_id
+        if by_id is None and self._are_ids_unique:
+            by_id = {str(step.id): step.value for step in self.steps}
+            self._steps_by_id = by_id
+        if by_id is not None and has_id(step):
+            by_id[step["id"]] = step
+        return by_id
+
+    def _overview_of_all(self) -> Overview:
+        overview = Overview()
+        for index, step in enumerate(self.steps):
+            overview.take(index, step)
+        for part in (self.document, *self.connections):
+            overview.uses.update(part.collector.uses)
+        return overview
+
+    def look_at_step(self, value: Mapping[str, Any], index: int) -> bool:
+        """Look at a document of which one step has changed; False where others may see the change: nothing is done."""
+        old = self.steps[index]
+        if old.symbol is None or self.names is None:
+            return False
+        step = value[STEPS][index]
+        around = self._around_of(value, self.names)
+        around.by_id = self._steps_with(step)
+        new = check_step_part(step, index, around, is_kept=True)
+        if new.seen_from_outside != old.seen_from_outside:
+            return False
+        self.done = Done(steps=1)
+        self._value = value
+        self.steps[index] = new
+        self._overview.replace(index, old, new)
+        return True
 
     def _look(self, steps: Iterable[tuple[Any, StepVerdict | None]]) -> Seen:
         """Return what the parts of the document can see of each other."""
@@ -144,11 +187,13 @@ class Verdicts:
         names = self.names
         if names is None or changes.in_names:
             names = names_of(self._value)
-        # Expressions are compiled for the names of their place: none is taken from another time.
-        names = replace(names, forms={})
+        return self._around_of(self._value, names)
+
+    def _around_of(self, value: Mapping[str, Any], names: Names) -> Around:
         return Around(
-            document=self._value,
-            names=names,
+            document=value,
+            # Expressions are compiled for the names of their place: none is taken from another time.
+            names=replace(names, forms={}),
             catalog=self._catalog,
             callees=self._callees,
             carried=self._seen.carried,
@@ -159,8 +204,8 @@ class Verdicts:
     def collect(self, collector: Collector) -> None:
         """Put the problems of all parts together, in the order of the document, and those of all together."""
         collector.take(self.document.collector)
-        _take_all(self.steps, STEPS, collector)
-        _take_all(self.connections, CONNECTIONS, collector)
+        _take_all(self._at(self._overview.telling), STEPS, collector)
+        _take_all(enumerate(self.connections), CONNECTIONS, collector)
         if self.names is None:
             return
         self._check_ids(collector)
@@ -169,40 +214,40 @@ class Verdicts:
             self._check_order(collector)
             self._check_unused(collector)
 
+    def _at(self, numbers: Iterable[int]) -> Iterator[tuple[int, StepVerdict]]:
+        """Return the steps of some numbers, in order."""
+        return ((index, self.steps[index]) for index in sorted(numbers))
+
     def locations(self) -> tuple[StepLocation, ...]:
         """Return every step with an id, nested ones and compensations too."""
         return (*_locations(enumerate(self.steps)), *self.document.locations)
 
     def _check_ids(self, collector: Collector) -> None:
-        own = chain.from_iterable(map(attrgetter("ids"), self.steps))
-        ids = [*own, *self.document.ids]
-        if len(set(ids)) < len(ids):
+        if self._are_ids_unique is None:
+            own = chain.from_iterable(map(attrgetter("ids"), self.steps))
+            ids = [*own, *self.document.ids]
+            self._are_ids_unique = len(set(ids)) == len(ids)
+        if not self._are_ids_unique:
             check_unique(self.locations(), collector)
 
     def _check_calls(self, collector: Collector) -> None:
-        steps = enumerate(self.steps)
-        calling = [(index, step) for index, step in steps if step.calls_workflows]
+        calling = self._at(self._overview.calling)
         locations = (*_locations(calling), *self.document.locations)
         if locations:
             check_calls(self._value, locations, collector)
             check_own_calls(self._value, locations, collector)
 
     def _check_unused(self, collector: Collector) -> None:
-        declares_outputs = [
-            (index, step) for index, step in enumerate(self.steps) if step.has_outputs
-        ]
+        with_outputs = self._overview.with_outputs
         declared = self._value.keys() & {"inputs", "outputs"}
-        if not declares_outputs and not declared:
+        if not with_outputs and not declared:
             return
-        parts = (self.document, *self.steps, *self.connections)
-        uses = set[Use]().union(*map(attrgetter("collector.uses"), parts))
-        check_unused(self._value, _locations(declares_outputs), uses, collector)
+        locations = _locations(self._at(with_outputs))
+        check_unused(self._value, locations, self._overview.uses.keys(), collector)
 
     def _check_order(self, collector: Collector) -> None:
         collector.take(self._order_of_steps())
-        for index, step in enumerate(self.steps):
-            if not step.blocks:
-                continue
+        for index, step in self._at(self._overview.with_blocks):
             if step.inner_order is None:
                 step.inner_order = _order_of(step.blocks)
             collector.take(step.inner_order, step.pointer, f"/{STEPS}/{index}")
@@ -210,6 +255,9 @@ class Verdicts:
 
     def _order_of_steps(self) -> Collector:
         """Return what is wrong with the order of the steps, which is looked at when something that says it changes."""
+        if self._is_order_current and self._order is not None:
+            return self._order[1]
+        self._is_order_current = True
         parts = [*self.steps, *self.connections]
         facts = ([part.order for part in parts], self._value.get("execution"))
         if self._is_kept and self._order is not None and self._order[0] == facts:
@@ -302,8 +350,10 @@ def _order_of(blocks: Iterable[Block]) -> Collector:
     return collector
 
 
-def _take_all(parts: Iterable[Verdict], name: str, collector: Collector) -> None:
-    for index, part in enumerate(parts):
+def _take_all(
+    parts: Iterable[tuple[int, Verdict]], name: str, collector: Collector
+) -> None:
+    for index, part in parts:
         other = part.collector
         if other.errors or other.warnings or other.notes:
             collector.take(other, part.pointer, f"/{name}/{index}")
