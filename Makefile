@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup product compiled demo test test-fast test-page fuzz fuzz-api check bench clean
+.PHONY: help setup product compiled demo test test-fast test-page test-deploy fuzz fuzz-api check bench clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
 	@echo "make test   set up, then run all tests, side by side"
 	@echo "make test-fast  set up, then run what needs no worker processes: unit, property, contract, architecture, golden, fuzz"
 	@echo "make test-page  set up, then try the web page in Chromium; installs that where it is missing"
+	@echo "make test-deploy  set up, then check the files of deploy/ and begin each process of the composed system anew under load"
 	@echo "make fuzz   set up, then try inputs that nobody would write, for SECONDS=60 in all; REPLAY=file tries one again"
 	@echo "make fuzz-api  set up, then send the HTTP services requests made of their OpenAPI documents, EXAMPLES=50 for each operation"
 	@echo "make check  set up, then lint, types, import contracts"
@@ -50,6 +51,9 @@ test-fast: compiled
 
 test-page: setup
 	@scripts/test_page
+
+test-deploy: setup
+	@scripts/test_deploy
 
 SECONDS ?= 60
 

@@ -31,6 +31,7 @@ from eventstore.runs import (
 from openagents_json import work_index
 from openagents_json.engine.telemetry.meter import ERRORS, Meter
 from openagents_json.engine.telemetry.port import Instrument, Telemetry
+from openagents_json.workflow.core.event_types import CLOSED_AS
 
 COMMITS: Final = Instrument(
     "openagents.commits", "{commit}", "Commits, by source and outcome"
@@ -53,6 +54,9 @@ READY_AGE: Final = Instrument(
     "openagents.ready.age",
     "ms",
     "Age of the oldest ready step of a partition, by queue",
+)
+ENDED: Final = Instrument(
+    "openagents.runs.ended", "{run}", "Runs that ended, by status"
 )
 LEASES: Final = Instrument(
     "openagents.leases.extended", "{lease}", "Leases in heartbeats, by outcome"
@@ -182,12 +186,22 @@ class MeasuredRunStore:
         if reply.code is not Code.DONE:
             return
         self._meter.add(EVENTS, len(commit.events) + len(reply.leases), source=source)
+        self._count_end(commit)
         queue = commit.claim.queue if commit.claim else ""
         begun = sum(kind == work_index.STARTED for kind, _ in commit.events)
         self._meter.add(STARTED, begun, queue=queue, way="batch")
         self._meter.add(STARTED, len(reply.leases), queue=queue, way="commit")
         for _ in reply.leases:  # the commit that made them ready has claimed them
             self._meter.record(CLAIM_WAIT, 0, queue=queue)
+
+    def _count_end(self, commit: Commit) -> None:
+        """Count the end of a run, which is nearly always the last event of a commit."""
+        if commit.mode == "adopt":  # it came to its end elsewhere
+            return
+        for kind, _ in commit.events:
+            status = CLOSED_AS.get(kind)
+            if status:
+                self._meter.add(ENDED, 1, status=status)
 
     # -- claims ------------------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -47,11 +49,23 @@ def command_lines() -> Iterator[tuple[str, list[str]]]:
     for name, service in composed()["services"].items():
         if "openagents-json" in service.get("image", ""):
             yield f"compose.yaml: {name}", service["command"]
+    for file in sorted((DEPLOY / "chart" / "templates").glob("*.yaml")):
+        for words in chart_arguments(file.read_text()):
+            yield f"chart: {file.name}", words
     for file in sorted((DEPLOY / "systemd").glob("*.service")):
         program, *words = shlex.split(unit(file)["Service"]["ExecStart"])
         if Path(program).name == "openagents":
             # The name of an instance: the port of a service, the type of a worker.
             yield file.name, [word.replace("%i", "8080") for word in words]
+
+
+def chart_arguments(template: str) -> Iterator[list[str]]:
+    """Return the arguments of the containers of a template, with a 1 in the place of each value."""
+    text = re.sub(r"{{(?!-).*?}}", "1", template)
+    for inline in re.findall(r"^ *args: (\[.*\])$", text, re.MULTILINE):
+        yield json.loads(inline)
+    for block in re.findall(r"^ *args:\n((?: +(?:- .*|{{-.*)\n)+)", text, re.MULTILINE):
+        yield re.findall(r"^ *- (.*)$", block, re.MULTILINE)
 
 
 def parse(words: list[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def test_the_files_agree_on_the_port() -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     proxy = (DEPLOY / "compose" / "proxy.conf").read_text()
     port = parse(LINES["compose.yaml: api"])["port"]
-    assert f"EXPOSE {port}\n" in dockerfile
+    assert f"EXPOSE {port} 9464\n" in dockerfile
     assert f"127.0.0.1:{port}/ready" in dockerfile
     assert f"server api:{port} resolve;" in proxy
     assert f'"--port", "{port}"]' in dockerfile

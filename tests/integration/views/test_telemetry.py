@@ -125,6 +125,8 @@ def test_what_is_counted_is_what_the_histories_say(opened: Open) -> None:
     assert telemetry.count("openagents.events") == events.total()
     assert telemetry.count("openagents.commits", source="start", outcome="done") == 4
     assert telemetry.count("openagents.due", kind="timer") >= 4
+    ended = telemetry.count("openagents.runs.ended", status="completed")
+    assert ended == telemetry.count("openagents.runs.ended") == events["RunCompleted"]
 
 
 def test_what_workers_begin_on_their_own_is_counted_too(opened: Open) -> None:

@@ -1,0 +1,1 @@
+"""The system of `deploy/compose` as plain processes, under load: what `make test-deploy` runs."""
