@@ -100,7 +100,7 @@ def test_every_process_is_begun_anew_under_load(tmp_path: Path) -> None:
             call.result()
         _look(load, url(store, "api"))
         for service in services.values():
-            assert "Traceback" not in service.said(), service.name
+            assert "Traceback" not in service.log_text(), service.name
     print(
         f"{len(load.runs)} runs acknowledged, {load.tried_again} requests tried again"
     )

@@ -40,10 +40,10 @@ class Service:
             self.process = process = subprocess.Popen(
                 self.command, env=environment, cwd=self.folder, stdout=out, stderr=out
             )
-        wait_for(lambda: self.is_ready(self.said()) or process.poll() is not None)
-        assert process.poll() is None, f"{self.name}: {self.said()}"
+        wait_for(lambda: self.is_ready(self.log_text()) or process.poll() is not None)
+        assert process.poll() is None, f"{self.name}: {self.log_text()}"
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         """Return what it has logged."""
         return self.log.read_text()
 
@@ -93,7 +93,7 @@ def _server(kind: str, socket: Path) -> Service:
         {**environment, **PASSWORDS},
         socket.parent,
         socket.parent / "log",
-        lambda said: "Ready to accept connections" in said,
+        lambda text: "Ready to accept connections" in text,
     )
 
 
@@ -118,11 +118,11 @@ def _client(
         environment,
         folder / "srv",
         folder / f"{name}.log",
-        lambda said: ready in said,
+        lambda text: ready in text,
     )
 
 
 def address(service: Service) -> str:
     """Return where an instance of the API is served now, "" while it is being begun."""
-    match = re.search(r"serving on (\S+?)[\"\s]", service.said())
+    match = re.search(r"serving on (\S+?)[\"\s]", service.log_text())
     return match[1] if match else ""
