@@ -95,12 +95,10 @@ def channel_of(
         last = max(leaving[-1], arriving[-1])
         bundles.append(Bundle(tuple(leaving), tuple(arriving), (first, last)))
     bent = list(filterfalse(attrgetter("is_straight"), bundles))
-    tracks = _tracks(bent)
-    if tracks is None:
-        return Channel((), 0, clear=False)
+    tracks, is_clear = _tracks(bent)
     number = max(tracks.values(), default=-1) + 1
     with_tracks = tuple((bundle, tracks.get(bundle, 0)) for bundle in bundles)
-    return Channel(with_tracks, number)
+    return Channel(with_tracks, number, is_clear)
 
 
 UPPERS: Final = 0
@@ -130,24 +128,25 @@ def _columns(
     return columns
 
 
-def _tracks(bundles: Iterable[Bundle]) -> dict[Bundle, int] | None:
+def _tracks(bundles: Iterable[Bundle]) -> tuple[dict[Bundle, int], bool]:
     """Return the track of each bundle: below those whose line comes down where its own begins, beside no other.
 
-    None where each of some would have to be below the next.
+    They are not clear where each of some would have to be below the next.
     """
     leaving = sorted(bundles, key=attrgetter("span"))
     before = _before(leaving)
     tracks: dict[Bundle, int] = {}
     taken: list[list[tuple[int, int]]] = []
+    is_clear = True
     try:
         order = list(TopologicalSorter(before).static_order())
     except CycleError:
-        return None
+        is_clear, order = False, leaving
     for bundle in order:
-        above = map(tracks.__getitem__, before[bundle])
+        above = map(tracks.__getitem__, filter(tracks.__contains__, before[bundle]))
         least = max(above, default=-1) + 1
         tracks[bundle] = _taken_track(bundle.span, least, taken)
-    return tracks
+    return tracks, is_clear
 
 
 def _before(bundles: Iterable[Bundle]) -> dict[Bundle, list[Bundle]]:

@@ -37,26 +37,32 @@ MOST_ARROWS: Final = 5000
 """Of more, nobody could follow the lines: the steps stand one below the other."""
 
 
-def drawing_of(graph: Graph, room: int) -> Drawing:
-    """Draw a graph, not wider than the room; where lines would need more, words say what follows what."""
+def drawing_of(graph: Graph, room: int, *, overlaps: bool = False) -> Drawing:
+    """Draw a graph, not wider than the room; where lines would need more, words say what follows what.
+
+    With `overlaps`, lines may lie on each other for a part of their way rather than be words.
+    """
     room = max(room, NARROWEST)
-    parts = [_drawn(graph.nodes, graph.arrows, room)]
-    parts += [_drawn((node,), (), room) for node in graph.asides]
+    parts = [_drawn(graph.nodes, graph.arrows, room, overlaps=overlaps)]
+    parts += [_drawn((node,), (), room, overlaps=overlaps) for node in graph.asides]
     return stacked(parts)
 
 
-def _drawn(nodes: Sequence[Node], arrows: Sequence[Arrow], room: int) -> Drawing:
+def _drawn(
+    nodes: Sequence[Node], arrows: Sequence[Arrow], room: int, *, overlaps: bool
+) -> Drawing:
     conditions = _conditions(arrows)
-    sized = {
-        node.name: _sized(node, conditions.get(node.name, []), room) for node in nodes
-    }
+    sized = {}
+    for node in nodes:
+        labels = conditions.get(node.name, [])
+        sized[node.name] = _sized(node, labels, room, overlaps=overlaps)
     pairs = [(arrow.source, arrow.target) for arrow in arrows]
     is_clear = len(nodes) <= MOST_STEPS and len(pairs) <= MOST_ARROWS
     widths = dict(zip(sized, map(attrgetter("width"), sized.values()), strict=True))
     width = room
     for _ in range(TRIES if is_clear else 0):
         drawing = in_rows(sized, rows_of(widths, pairs, width))
-        if drawing.width <= room and drawing.clear:
+        if drawing.width <= room and (drawing.clear or overlaps):
             return drawing
         # In other rows, there may be room for all lines.
         width -= max(drawing.width - room, 1)
@@ -71,12 +77,14 @@ def _conditions(arrows: Iterable[Arrow]) -> dict[str, list[str]]:
     return conditions
 
 
-def _sized(node: Node, conditions: Sequence[str], room: int) -> Sized:
+def _sized(
+    node: Node, conditions: Sequence[str], room: int, *, overlaps: bool
+) -> Sized:
     inside = room - 2 * MARGIN
     inner = None
     notes = [*node.notes, *conditions, node.progress]
     if node.inner is not None and inside >= NARROWEST:
-        inner = drawing_of(node.inner, inside)
+        inner = drawing_of(node.inner, inside, overlaps=overlaps)
     elif node.inner is not None:
         notes.append(f"{steps_inside(node.inner)} steps inside")
     most = inside if inner else min(TEXT, inside)

@@ -57,7 +57,7 @@ class Layouts:
 def layout_of(plan: Plan) -> Layout:
     """Place the steps of a workflow, and the ways between them."""
     graph = _with_standing(graph_of(plan))
-    drawing = drawing_of(graph, ROOM)
+    drawing = drawing_of(graph, ROOM, overlaps=True)
     return Layout(
         hash=plan.hash,
         title=graph.title,

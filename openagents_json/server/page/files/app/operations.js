@@ -30,8 +30,6 @@ export const OPERATIONS = Object.freeze({
   forkRun: "POST /v1/runs/{run}/fork",
   skipStep: "POST /v1/runs/{run}/skip",
   completeStep: "POST /v1/runs/{run}/complete",
-  explainRun: "GET /v1/runs/{run}/explanation",
-  diffRuns: "GET /v1/runs/{run}/diff/{other}",
   retryRun: "POST /v1/runs/{run}/retry",
   signalRun: "POST /v1/runs/{run}/signal/{name}",
 });
