@@ -21,7 +21,7 @@ COMMANDS = {
     "schedules": "cli.commands.schedules:schedules",
     "steps": "cli.commands.runs.tables:steps",
     "components": "cli.commands.components.group:components",
-    "workers": "cli.commands.runs.tables:workers",
+    "workers": "cli.commands.fleet.workers:workers",
     "usage": "cli.commands.runs.tables:usage",
     "projections": "cli.commands.projections:projections",
     "audit": "cli.commands.audit:audit",

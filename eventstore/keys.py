@@ -24,6 +24,7 @@
 <prefix>:{-1}:catalog        hash    "<kind>:<name>" -> where its events are and what they come to, see lua/catalog.lua
 <prefix>:{-1}:catalog:names, catalog:words  zset   what names, and words of them, begin with
 <prefix>:{-2}:leases         hash    who may do something alone, see lua/lease.lua; with {-2}:leases:ends, a zset
+<prefix>:{-3}:orders         hash    what workers are told, see lua/order.lua; with {-3}:orders:log, a stream
 <prefix>:{<p>}:fence:<lease> string  the highest token of a lease that came to a slot, see lua/fence.lua; expires
 <prefix>:fence:{<key>}:<lease>  string  the same in the slot of a key that belongs to no partition
 <prefix>:store               hash    layout, partitions, run_id of the server last seen
@@ -54,6 +55,9 @@ CATALOG: Final = -1
 
 LEASES: Final = -2
 """The partition of leases: all of them lie in one slot, and none of the log."""
+
+ORDERS: Final = -3
+"""The partition of what workers are told; none of the log, either."""
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _TAGGED: Final = re.compile(rb"([^{]*\{[^}]+\}:)")
@@ -259,6 +263,10 @@ class Keyspace:
     def lease_ends(self) -> bytes:
         """Name when leases end."""
         return self._key(LEASES, "leases:ends")
+
+    def orders(self, part: str = "") -> bytes:
+        """Name what workers are told, or the log of that."""
+        return self._key(ORDERS, f"orders:{part}" if part else "orders")
 
     def fence(self, key: bytes, lease: str) -> bytes:
         """Name the highest token of a lease that came to the slot of a key, in that slot."""

@@ -21,6 +21,8 @@ from eventstore.redis.driver.outages import level_of
 from executor.attempts.jobs import Job
 from executor.attempts.log_fields import named
 from executor.worker.abilities import ASYNC, all_queues
+from executor.worker.membership import BEAT_SECONDS
+from executor.worker.orders import orders_for, to_worker
 from executor.worker.polling import WorkPoller
 from executor.worker.worker import STOP_SECONDS, Worker
 from openagents_json.errors import OpenAgentsError
@@ -103,6 +105,8 @@ class Host:
         """Begin, once Celery has forked its children."""
         self.listen()  # again: Celery has begun to listen by itself
         worker = self.here()
+        # As a signal: it wakes the main thread, whatever that waits for.
+        worker.runtime.orders.on_end = lambda: os.kill(self.main, signal.SIGTERM)
         worker.start(lanes=self.pool != PREFORK, relay=True)
         if self.pool != PREFORK:
             self._look_out(worker, self.concurrency)
@@ -138,9 +142,10 @@ class Host:
             log.log(level_of(error), "a child process begins later: %s", error)
             return False
         self._look_out(worker, 1)
-        threading.Thread(
-            target=self._follow_main, name="openagents-follow", daemon=True
-        ).start()
+        for target, name in ((self._follow_main, "follow"), (self._heed, "orders")):
+            threading.Thread(
+                target=target, name=f"openagents-{name}", daemon=True
+            ).start()
         self.begun = True
         return True
 
@@ -276,6 +281,20 @@ class Host:
             target=self._hear_of_hurry, name="openagents-hurry", daemon=True
         ).start()
         self._wind_down()
+
+    def _heed(self) -> None:
+        """Heed what the main process is told, in a child: that beats for all of them, and takes no steps."""
+        worker = self.here()
+        runtime = worker.runtime
+        name = worker.name.rsplit(":", 2)[0]
+        main = to_worker(f"{name}:{os.getppid()}:")
+        while not worker.stopping.wait(BEAT_SECONDS):
+            with suppress(EventStoreError):
+                in_force = runtime.directory.orders.in_force()
+                own = (order.partition(" ")[2] for order in in_force)
+                target = next((x for x in own if x.startswith(main)), "")
+                me = target.removeprefix(to_worker("")) or worker.name
+                runtime.orders.heed(orders_for(me, runtime.settings.queues, in_force))
 
     def _hear_of_hurry(self) -> None:
         select.select([self.hurrying.reader], [], [])

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 LINGER_MS = 1000
 FLUSH_AT_MOST = 256
 
+LOOK_SECONDS = 0.5
+"""How soon a lane that was told to take nothing looks whether it may."""
+
 
 class AsyncLane:
     """Runs the asynchronous steps of one queue, at most `limit` at a time."""
@@ -79,6 +82,17 @@ class AsyncLane:
         """Return the queue that it serves and its name there."""
         return self._queue, self._name
 
+    @property
+    def _limit_now(self) -> int:
+        """Return how many steps may run at a time: its own limit, or what it was told where that is less."""
+        told = self._runtime.orders.current.limit_of(self._queue)
+        return self._limit if told is None else min(told, self._limit)
+
+    @property
+    def _free(self) -> int:
+        """Return how many more steps may begin now."""
+        return self._limit_now - self._running
+
     def start(self) -> None:
         """Begin."""
         for thread in self._threads:
@@ -112,8 +126,10 @@ class AsyncLane:
         while not self._stop.is_set():
             with self._room:
                 self._room.wait_for(
-                    lambda: self._running < self._limit or self._stop.is_set()
+                    lambda: self._free > 0 or self._stop.is_set(), LOOK_SECONDS
                 )
+            if self._free <= 0:  # full still, or told to take nothing
+                continue
             try:
                 self._claim_some()
             except Exception as error:
@@ -138,7 +154,7 @@ class AsyncLane:
         if not partitions:
             partitions = self._listen()
         while partitions and not self._stop.is_set():
-            room = self._limit - self._running
+            room = self._free
             if room <= 0:
                 self._runtime.ringer.hand_over(self._queue, self._name, partitions)
                 return
@@ -149,7 +165,7 @@ class AsyncLane:
         # It counts as awake by now, and is told to stop before it is taken down: it takes nothing that is given back.
         if self._stop.is_set():
             return []
-        room = max(1, min(200, self._limit - self._running))
+        room = max(1, min(200, self._free))
         heard = self._runtime.listen(self._queue, room, self._name, LINGER_MS)
         partitions = [] if heard.partition is None else [heard.partition]
         if heard.reply is not None:
@@ -257,8 +273,8 @@ class AsyncLane:
     def _record(self, batch: Sequence[Finished]) -> None:
         at_most = (
             0
-            if self._stop.is_set()
-            else max(1, (self._limit - self._running) // max(1, len(batch)))
+            if self._stop.is_set() or self._limit_now == 0
+            else max(1, self._free // max(1, len(batch)))
         )
         flushed = self._recorder.record(batch, NextClaim(self._queue, min(at_most, 64)))
         self._submit(flushed.jobs)

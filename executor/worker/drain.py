@@ -25,9 +25,9 @@ from executor.attempts.outcome_commits import NextClaim, RecordedOutcomes
 from executor.attempts.recorder import Recorder
 from executor.clock import Clock
 from executor.runs.repository import Session
-from executor.worker.drain_settings import DrainSettings
 from executor.worker.hints import Hints
-from executor.worker.runtime import Runtime
+from executor.worker.orders import StopSignal
+from executor.worker.runtime import DrainSettings, Runtime
 from openagents_json.components.errors import describe_error
 from openagents_json.workflow.core import commands as cmd
 
@@ -79,9 +79,9 @@ class Drain:
             runtime.ringer, settings.queue, name, settings.linger_ms, self._listen
         )
         self._taken: dict[Lease, None] = {}
-        self._stop = threading.Event()
+        self._stop: StopSignal = threading.Event()
 
-    def run(self, stop: threading.Event) -> int:
+    def run(self, stop: StopSignal) -> int:
         """Drain until there is nothing left, the budget is spent or `stop` is set; gives the number of steps run."""
         settings = self._settings
         self._stop = stop
@@ -93,7 +93,7 @@ class Drain:
         finally:
             self._abandon()
 
-    def _run(self, stop: threading.Event, ends: float) -> int:
+    def _run(self, stop: StopSignal, ends: float) -> int:
         settings, count = self._settings, 0
         self._hints.wake()
         with self._runtime.watchdog.watching(self):

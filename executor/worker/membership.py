@@ -12,6 +12,7 @@ from eventstore.redis.coordination.members import Directory
 from eventstore.redis.driver.outages import Outage, level_of
 from executor.coordination.zones import ZONES_VERSION
 from executor.worker.abilities import Fleet, Runnable, all_queues
+from executor.worker.orders import OrderBook, orders_for
 from executor.worker.runtime import WorkSettings
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,12 @@ class Members:
         *,
         steady_ms: Callable[[], float],
         reach_all: Callable[[], None] = lambda: None,
+        orders: OrderBook,
     ) -> None:
         self._directory = directory
         self._worker = worker
         self._reach_all = reach_all
+        self._orders = orders
         self._outage = Outage(log, steady_ms)
         self._doubt = threading.Event()
         self._look_after = look_after
@@ -108,7 +111,9 @@ class Members:
             self._directory.put_components(having, self._components.runnable())
             self._announced = having
         self._beats += 1
-        workers = self._directory.beat(self._worker, {**self._info, "having": having})
+        told = self._orders.current.described()
+        info = {**self._info, "having": having, **({"told": told} if told else {})}
+        workers, in_force = self._directory.beat_and_hear(self._worker, info)
         self.fleet.see(workers | self._directory.remote())
         self._alive = tuple(sorted(workers))
         self._able = _able(
@@ -117,6 +122,9 @@ class Members:
             {name: frozenset(x.get("keys", ())) for name, x in workers.items()},
         )
         self._look_after()
+        if in_force is not None:
+            queues = self._info["queues"]
+            self._orders.heed(orders_for(self._worker, queues, in_force))
 
     def doubt(self) -> None:
         """Hear that somebody here could not reach the store: the next beat, which says whether it is away, is now."""

@@ -31,6 +31,7 @@ from executor.runs.repository import SessionCache
 from executor.runs.turns import Turns
 from executor.wakeup import Waker
 from executor.worker.abilities import Abilities, type_of
+from executor.worker.orders import OrderBook
 from executor.worker.watchdog import Watchdog
 from openagents_json.workflow.core import commands as cmd
 
@@ -83,6 +84,29 @@ class WorkSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainSettings:
+    """How a drain works, as its worker says it.
+
+    `budget_ms` 0 means until stopped; `linger_ms` is how long an idle drain waits before it ends.
+    """
+
+    queue: str
+    budget_ms: int = 10_000
+    linger_ms: int = 1_000
+    batch: int = 32
+    forever: bool = False
+
+    @property
+    def takes_one(self) -> bool:
+        """Tell whether no step may wait behind another.
+
+        Then what is claimed with an outcome would be all that a drain ever sees: when it is time to look up, it claims
+        what is first in line instead.
+        """
+        return self.batch == 1
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """The shared parts of a worker process."""
 
@@ -99,6 +123,7 @@ class Runtime:
     settings: WorkSettings
     abilities: Abilities
     on_wait: Callable[[str, int], None]
+    orders: OrderBook
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when this process ends: from then on nobody waits for a store that is away."""
 

@@ -18,11 +18,10 @@ from executor.attempts.leases import Overdue
 from executor.attempts.log_fields import named
 from executor.worker.async_worker import AsyncLane
 from executor.worker.drain import Drain
-from executor.worker.drain_settings import DrainSettings
 from executor.worker.instances import Agents, InstanceService
 from executor.worker.limited import LimitedSteps
 from executor.worker.relay import Relay
-from executor.worker.runtime import Runtime
+from executor.worker.runtime import DrainSettings, Runtime
 from openagents_json.errors import OpenAgentsError
 from openagents_json.workflow.core import commands as cmd
 
@@ -31,6 +30,9 @@ log = logging.getLogger(__name__)
 SHORT_TURN_MS = 1000
 SHORT_LINGER_MS = 100
 """The turn of a drain that shares its one slot with those of other queues."""
+
+AGAIN_SECONDS = 0.2
+"""How soon a thread that was told to take nothing looks whether it may."""
 
 STOP_SECONDS = 2.0
 """How long components get to stop when they are told to."""
@@ -159,11 +161,14 @@ class Worker:
             queue, *self._turn(), settings.prefetch_of(queue), forever
         )
         execute = self._execution.run if self.limited is None else self.limited.run
-        self._drains[name] = queue
-        try:
-            return Drain(self.runtime, drain, name, execute).run(self.stopping)
-        finally:
-            self._drains.pop(name, None)
+        with self.runtime.orders.slot(queue, self.stopping) as stop:
+            if stop is None:
+                return 0
+            self._drains[name] = queue
+            try:
+                return Drain(self.runtime, drain, name, execute).run(stop)
+            finally:
+                self._drains.pop(name, None)
 
     def _turn(self) -> tuple[int, int]:
         """Return how long a drain goes on, and how long it lingers; shorter where it keeps other queues waiting."""
@@ -178,6 +183,8 @@ class Worker:
         while not self.stopping.is_set():
             try:
                 self.drain(queue, True)
+                # It has ended although it goes on for ever: it was told to take nothing, and looks again then.
+                self.stopping.wait(AGAIN_SECONDS)
             except OpenAgentsError as error:
                 if self.stopping.is_set():
                     return

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from openagents_json.engine.steering.requests import KeyedRequests
     from openagents_json.engine.wiring.client import Core
     from openagents_json.engine.wiring.parts import LazyParts
+    from openagents_json.engine.worker_types.control import WorkerControl
     from openagents_json.workflow.types import Json
     from projections.reader import Views
 
@@ -125,6 +126,13 @@ class Services(HookDoors):
         from openagents_json.engine.remote_work.leases import Leases
 
         return Leases(self._remote.get(), self.actor)
+
+    @property
+    def control(self) -> WorkerControl:
+        """Return what tells workers of this store to take nothing, to run less, or to end."""
+        from openagents_json.engine.worker_types.control import WorkerControl
+
+        return WorkerControl(self.core.directory, self.actor)
 
     @property
     def locks(self) -> Locks:

@@ -32,7 +32,7 @@ COMMANDS: tuple[tuple[str, str, bool], ...] = (
     ("runs diff", "openagents_json.workflow.history.diff:Comparison", False),
     ("steps", "openagents_json.engine.answers.lists:OpenStep", True),
     ("components stats", "projections.steps:ComponentStatistics", True),
-    ("workers", "openagents_json.engine.answers.lists:WorkerRow", True),
+    ("workers list", "openagents_json.engine.answers.lists:WorkerRow", True),
     ("doctor", "openagents_json.engine.diagnosis.doctor:Diagnosis", False),
 )
 """A command, the type that it prints, and whether it prints an array of it."""

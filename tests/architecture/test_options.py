@@ -173,6 +173,8 @@ def parse(line: str) -> None:
     rest = words[1:]
     context = click.Context(cli)
     while isinstance(command, click.Group):
+        if hasattr(command, "by_default") and (not rest or rest[0][0] == "-"):
+            rest = [command.by_default, *rest]
         command = command.get_command(context, rest[0])
         assert command is not None, line
         rest = rest[1:]

@@ -100,21 +100,23 @@ def components(target: Target, names: tuple[str, ...]) -> None:
     show(statistics, header, rows, as_json=target.as_json)
 
 
-@click.command()
+@click.command("list")
 @listing_options
-def workers(target: Target) -> None:
+def list_workers(target: Target) -> None:
     """List the worker processes on record, the latest first.
 
     \b
-    Example: openagents workers
+    Example: openagents workers list
     """
+    from cli.commands.fleet.workers import told_of
+
     with target.views() as views:
         processes = views.workers()
     names = ("started", "completed", "failed", "lost", "ignored")
     rows = (
         (
             process.worker,
-            "alive" if process.alive else "",
+            told_of(process.told) or ("alive" if process.alive else ""),
             *(str(process.counts.get(name, 0)) for name in names),
             _last(process.last_ms),
             _instances(process.instances),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from eventstore import codec
+from eventstore.errors import StoreUnavailable
 from eventstore.keys import Keyspace
 from eventstore.redis.client import RedisClient
+from eventstore.redis.coordination.worker_orders import (
+    InForce,
+    WorkerOrders,
+    in_force_of,
+)
 from eventstore.redis.driver.scripts import (
     PlainCall,
     Script,
@@ -42,10 +48,25 @@ class Directory:
         self._specs = keys.registry("components")
         self._workflows = keys.registry("workflows")
         self._aliases = keys.registry("aliases")
+        self.orders = WorkerOrders(store)
 
     def beat(self, worker: str, info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Say that a process is alive, and give all that are; `info` is what `openagents doctor` shows of it."""
         return self._alive(self._workers, self._call(self._workers, {worker: info}))
+
+    def beat_and_hear(
+        self, worker: str, info: Mapping[str, Any]
+    ) -> tuple[dict[str, dict[str, Any]], InForce | None]:
+        """Do as `beat`, and give what workers are told, in the same round trip; None where it is not known."""
+        beat, heard = self._beat_of({worker: info}), self.orders.reading()
+        if self._store.is_cluster:
+            # It may be on another node, and who is alive does not depend on that one.
+            reply = self._store.call([beat])[0]
+            orders = _unless_away(lambda: self._store.call([heard])[0])
+        else:
+            reply, orders = self._store.call([beat, heard])
+        told = None if orders is None else in_force_of(orders)
+        return self._alive(self._workers, reply), told
 
     def beat_remote(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
         """Say that workers over HTTP are alive; they look after no partition, and so stand apart."""
@@ -68,15 +89,20 @@ class Directory:
         return working | self.remote()
 
     def _call(self, key: bytes, workers: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+        call = self._beat_of(workers, key)
+        reply: list[Any] = self._store.call([call])[0]
+        return reply
+
+    def _beat_of(
+        self, workers: Mapping[str, Mapping[str, Any]], key: bytes | None = None
+    ) -> ScriptCall:
         arguments: list[Any] = []
         for worker, info in workers.items():
             # When it was seen is for the server to say: clocks of processes differ.
             entry = {name: value for name, value in info.items() if name != "seen_ms"}
             arguments += [worker, codec.encode(entry)]
         script = self._members if workers else self._looking
-        call = ScriptCall(script, [key], arguments or ["", b""])
-        reply: list[Any] = self._store.call([call])[0]
-        return reply
+        return ScriptCall(script, [key or self._workers], arguments or ["", b""])
 
     def _alive(self, key: bytes, reply: list[Any]) -> dict[str, dict[str, Any]]:
         """Read who is alive by the server's clock, before or behind which older versions may have written theirs."""
@@ -203,6 +229,13 @@ class Directory:
         """Return the component specs that workers of older versions have published, by "name@version"."""
         reply = self._store.call([PlainCall((b"HGETALL", self._specs))])[0]
         return {name.decode(): codec.decode(data) for name, data in pairs_of(reply)}
+
+
+def _unless_away(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except StoreUnavailable:
+        return None
 
 
 def workflows_in(replies: Sequence[Any]) -> tuple[Entries, Entries]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openagents_json.workflow.types import Json
 
@@ -109,6 +109,8 @@ class WorkerRow:
 
     `instances` has the pools of the agents that it runs, each by the name of the agent: how many instances are `alive`
     and `idle`, how old the oldest is, and how often a call had one at once, waited, or gave up.
+    `told` is what it heeds of what it was told: worker types that are `paused`, how many steps `at_most`, and whether
+    it is `draining`.
     """
 
     worker: str
@@ -117,6 +119,7 @@ class WorkerRow:
     first_ms: int = 0
     last_ms: int = 0
     instances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from executor.clock import worker_id
 from executor.coordination.children import Children
 from executor.worker.abilities import Abilities
 from executor.worker.membership import Members
+from executor.worker.orders import OrderBook
 from executor.worker.relay import CrossRunServices, Relay, owned
 from executor.worker.runtime import Runtime, WorkSettings
 from executor.worker.watchdog import Watchdog
@@ -33,7 +34,8 @@ def build_worker(
 ) -> Worker:
     """Put together a worker process on a core."""
     worker = worker_id(name)
-    members = _members(core, worker, registry, settings)
+    orders = OrderBook()
+    members = _members(core, worker, registry, settings, orders)
     relay = _build_relay(core, worker, members)
     keeper = LeaseKeeper(
         core.runs,
@@ -56,6 +58,7 @@ def build_worker(
         settings=settings,
         abilities=Abilities(core.runs, registry),
         on_wait=relay.expect,
+        orders=orders,
     )
 
     def own_partitions() -> Sequence[int]:
@@ -92,7 +95,11 @@ def _told(core: Core, worker: str) -> Callable[[Sequence[dict[str, Any]]], None]
 
 
 def _members(
-    core: Core, worker: str, registry: Registry, settings: WorkSettings
+    core: Core,
+    worker: str,
+    registry: Registry,
+    settings: WorkSettings,
+    orders: OrderBook,
 ) -> Members:
     members = Members(
         directory=core.directory,
@@ -104,6 +111,7 @@ def _members(
         keys=core.keyring.ids,
         steady_ms=core.clock.steady_ms,
         reach_all=core.connection.reach_primaries,
+        orders=orders,
     )
     core.connection.on_doubt = members.doubt
     return members

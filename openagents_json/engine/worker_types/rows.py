@@ -29,14 +29,14 @@ def worker_rows(
     names = sorted(last_ms, key=lambda name: (last_ms[name], name), reverse=True)
     instances = directory.instances(names[:LATELY])
     return [
-        _row(name, name in alive, totals.get(name, {}), instances.get(name, {}))
+        _row(name, alive.get(name), totals.get(name, {}), instances.get(name, {}))
         for name in names
     ]
 
 
 def _row(
     name: str,
-    alive: bool,
+    info: Mapping[str, Any] | None,
     totals: Mapping[str, Any],
     instances: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
@@ -45,9 +45,10 @@ def _row(
     last_ms = counts.pop("last_ms", 0)
     return {
         "worker": name,
-        "alive": alive,
+        "alive": info is not None,
         "counts": counts,
         "first_ms": first_ms,
         "last_ms": last_ms,
         "instances": instances,
+        "told": (info or {}).get("told", {}),
     }

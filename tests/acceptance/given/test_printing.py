@@ -33,7 +33,7 @@ def fail(text: str) -> None:
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 LISTS = {
     *("runs list", "runs failures", "runs history RUN", "runs show RUN"),
-    *("steps", "components stats", "workers", "schedules list", "workflows list"),
+    *("steps", "components stats", "workers list", "schedules list", "workflows list"),
     *("projections list", "config show", "usage", "locks list"),
     *("components list", "components search fail", "components history fail"),
     *("workflows search columns", f"workflows history {NAME}"),
@@ -45,7 +45,13 @@ OF_WORKFLOWS = {
 }
 """Lists that name workflows."""
 
-EMPTY = {"api-keys list", "hooks list", "hooks deliveries", "webhooks list"}
+EMPTY = {
+    "workers log",
+    "api-keys list",
+    "hooks list",
+    "hooks deliveries",
+    "webhooks list",
+}
 """Lists of what a store of this page has none of."""
 
 

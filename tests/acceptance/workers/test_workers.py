@@ -272,3 +272,31 @@ def test_a_lease_for_a_type_that_nobody_serves_is_told_of(server: Server) -> Non
 
 def worker_log(server: Server) -> str:
     return (server.directory / "worker.log").read_text()
+
+
+def test_a_worker_is_paused_and_drained_from_elsewhere_and_no_step_is_lost_or_repeated(
+    begin: tuple[Engine, Begin],
+) -> None:
+    engine, start = begin
+    engine.control.pause(worker_type="tool", reason="not yet")
+    process = start("--concurrency", "2", lease_ms=60_000)
+
+    def told() -> list[Any]:
+        return [info.get("told") for info in engine.workers().values()]
+
+    wait_for(lambda: told() == [{"paused": ["tool"]}])
+    runs = engine.start_many([(one("slow"), {}), (one("waits"), {})] * 4)
+    engine.control.resume(worker_type="tool")
+    wait_for(lambda: any(engine.status(run) == "completed" for run in runs))
+    [name] = engine.workers()
+    [order] = engine.control.drain(worker_type="tool", reason="it moves")
+    assert process.wait(120) == 0
+    assert engine.workers() == {}
+    assert (order.target, order.reason) == (f"worker:{name}", "it moves")
+    assert [x.what for x in engine.control.log()] == ["drain", "pause", "pause"]
+    start("--concurrency", "4", lease_ms=60_000)
+    assert [engine.wait(run, timeout=120).status for run in runs] == ["completed"] * 8
+    for run in runs:
+        types = [event.type for event in engine.history(run)]
+        assert types.count("StepCompleted") == 1
+        assert types.count("StepStarted") - types.count("StepReleased") == 1

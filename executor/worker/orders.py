@@ -1,0 +1,140 @@
+"""What this process has been told from elsewhere: of what it takes nothing, how much it runs, whether it ends.
+
+An order is heard with a beat, so it costs no round trip, and is some seconds on its way. It changes what is taken next
+and nothing else: what runs goes on, and what waits behind it goes back to the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from executor.worker.abilities import type_of
+
+log = logging.getLogger(__name__)
+
+PAUSE: Final = "pause"
+CONCURRENCY: Final = "concurrency"
+DRAIN: Final = "drain"
+
+
+def to_type(name: str) -> str:
+    """Name all workers of a type, those too that begin later."""
+    return f"type:{name}"
+
+
+def to_worker(name: str) -> str:
+    """Name one process."""
+    return f"worker:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What holds for a process: `paused` worker types, how many steps `at_most` run of others, and whether it ends."""
+
+    paused: frozenset[str] = frozenset()
+    at_most: Mapping[str, int] = field(default_factory=dict)
+    ends: bool = False
+
+    def limit_of(self, queue: str) -> int | None:
+        """Return how many steps of a ready queue may run at a time, None for as many as there are slots."""
+        worker_type = type_of(queue)
+        return 0 if worker_type in self.paused else self.at_most.get(worker_type)
+
+    def allows(self, queue: str, rank: int) -> bool:
+        """Tell whether one more step may begin where `rank` of them run."""
+        limit = self.limit_of(queue)
+        return limit is None or rank < limit
+
+    def described(self) -> dict[str, Any]:
+        """Return what is shown of it; nothing where nothing was said."""
+        shown = {
+            "paused": sorted(self.paused),
+            "at_most": dict(self.at_most),
+            "draining": self.ends,
+        }
+        return {name: value for name, value in shown.items() if value}
+
+
+def orders_for(
+    worker: str, queues: Sequence[str], in_force: Mapping[str, Mapping[str, Any]]
+) -> Orders:
+    """Return what holds for a process: what was said to it or to one of its types; of two limits the lower."""
+    me = to_worker(worker)
+
+    def told(what: str, queue: str) -> list[Mapping[str, Any]]:
+        names = (f"{what} {me}", f"{what} {to_type(queue)}")
+        return [in_force[name] for name in names if name in in_force]
+
+    ends = f"{DRAIN} {me}" in in_force
+    limits = {
+        queue: min(int(order["at_most"]) for order in orders)
+        for queue in queues
+        if (orders := told(CONCURRENCY, queue))
+    }
+    paused = {queue for queue in queues if ends or told(PAUSE, queue)}
+    return Orders(frozenset(paused), limits, ends)
+
+
+class StopSignal(Protocol):
+    """Tells a drain that it has to come to its end."""
+
+    def is_set(self) -> bool:
+        """Tell whether it has to."""
+        ...
+
+
+class OrderBook:
+    """What holds for this process, asked by all that take steps; safe for threads."""
+
+    def __init__(self) -> None:
+        self.current = Orders()
+        self.on_end: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
+        self._ranks: dict[str, set[int]] = {}
+
+    def heed(self, orders: Orders) -> None:
+        """Act by other orders from now on; an order to end is carried out once."""
+        before, self.current = self.current, orders
+        if orders == before:
+            return
+        log.warning("this worker was told: %s", orders.described() or "go on")
+        if orders.ends and not before.ends:
+            self.on_end()
+
+    @contextmanager
+    def slot(self, queue: str, stopping: StopSignal) -> Iterator[StopSignal | None]:
+        """Have a slot of a queue for the time of a drain, None where there is none; gives what tells it to end."""
+        with self._lock:
+            taken = self._ranks.setdefault(queue, set())
+            rank = next(n for n in range(len(taken) + 1) if n not in taken)
+            has_slot = self.current.allows(queue, rank)
+            if has_slot:
+                taken.add(rank)
+        if not has_slot:
+            yield None
+            return
+        try:
+            yield _UntilTold(self, queue, rank, stopping)
+        finally:
+            with self._lock:
+                taken.discard(rank)
+
+
+@dataclass(frozen=True, slots=True)
+class _UntilTold:
+    """Ends a drain with its process, or when its slot is one too many."""
+
+    book: OrderBook
+    queue: str
+    rank: int
+    stopping: StopSignal
+
+    def is_set(self) -> bool:
+        return self.stopping.is_set() or not self.book.current.allows(
+            self.queue, self.rank
+        )
