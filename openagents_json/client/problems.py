@@ -24,6 +24,7 @@ ERROR_MODULES: Final = (
     "openagents_json.engine.hooks.errors",
     "openagents_json.engine.steering.errors",
     "openagents_json.engine.webhooks.errors",
+    "openagents_json.engine.worker_types.errors",
     "openagents_json.server.errors",  # declares errors, and imports nothing of the server
     "openagents_json.workflow.errors",
 )

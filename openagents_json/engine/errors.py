@@ -13,7 +13,6 @@ NotFound
 +-- NotArchived         there is no archived run of an id
 +-- ProfileNotFound     there is no profile of a name
 +-- ApiKeyNotFound      there is no API key of an id
-+-- WorkerNotFound      no worker of an id is alive
 Conflict
 +-- CannotLeave         a run cannot leave the store, because something still needs it
 +-- NotMoved            a run cannot move to another store, or not now
@@ -192,18 +191,6 @@ class ProfileNotFound(NotFound, LookupError):
     def __init__(self, name: str, where: str) -> None:
         self.name = name
         super().__init__(f"there is no profile {name!r}{where}")
-
-
-class WorkerNotFound(NotFound, LookupError):
-    """No worker process of this id is alive; carries `worker`."""
-
-    code = "worker_not_found"
-
-    def __init__(self, worker: str) -> None:
-        self.worker = worker
-        super().__init__(
-            f"no worker {worker!r} is alive", remedy="see `openagents workers list`"
-        )
 
 
 class CapsuleUnreadable(InvalidArgument, ValueError):

@@ -38,7 +38,7 @@ class _ListedByDefault(LazyGroup):
     cls=_ListedByDefault, homes={"list": "cli.commands.runs.tables:list_workers"}
 )
 def workers() -> None:
-    """List workers, pause them, limit them, let them end."""
+    """List worker processes, and tell them what to do."""
 
 
 def _whom(command: Command) -> Command:

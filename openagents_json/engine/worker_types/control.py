@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from eventstore.redis.coordination.members import Directory
 from executor.worker.orders import CONCURRENCY, DRAIN, PAUSE, to_type, to_worker
-from openagents_json.engine.errors import WorkerNotFound
+from openagents_json.engine.worker_types.errors import WorkerNotFound
 
 KEPT_MS: Final = 24 * 3_600_000
 """How long what was said to a process is kept that is not alive any more."""
