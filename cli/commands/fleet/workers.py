@@ -108,7 +108,9 @@ def resume(target: Target, worker: str, worker_type: str, reason: str) -> None:
 def concurrency(
     target: Target, at_most: int | None, worker: str, worker_type: str, reason: str
 ) -> None:
-    """Let each worker run fewer steps at a time, or as many as it began with.
+    """Let each worker run fewer steps at a time.
+
+    Without --at-most, it is as many as it began with again.
 
     \b
     Examples:
@@ -126,9 +128,9 @@ def concurrency(
 @_whom
 @changing_options
 def drain(target: Target, worker: str, worker_type: str, reason: str) -> int:
-    """Let workers end in good order: they take nothing more, and finish what runs within their grace.
+    """Let workers end in good order.
 
-    What has not ended by then is given back, and begins anew elsewhere. Whatever looks after a worker may start another
+    They take nothing more, and finish what runs within their grace. What has not ended by then is given back, and begins anew elsewhere. Whatever looks after a worker may start another
     in its place. Exit code: 1 when nobody serves the type.
 
     \b
@@ -155,7 +157,7 @@ def drain(target: Target, worker: str, worker_type: str, reason: str) -> int:
 )
 @listing_options
 def log(target: Target, limit: int) -> None:
-    """List what workers were told, the latest first, with who said it and why.
+    """List what workers were told, with who said it and why.
 
     \b
     Example: openagents workers log

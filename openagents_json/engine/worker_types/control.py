@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,8 +90,8 @@ class WorkerControl:
 
     def log(self, limit: int = 100) -> list[WorkerOrder]:
         """Return what workers were told, the latest first."""
-        said = self._directory.orders.log(limit)
-        return [_order(name, noted) for name, noted in said]
+        entries = self._directory.orders.log(limit)
+        return [_order(name, noted) for name, noted in entries]
 
     def in_force(self) -> list[WorkerOrder]:
         """Return what holds now, by whom it is meant for."""
@@ -121,9 +121,14 @@ class WorkerControl:
     ) -> WorkerOrder:
         orders = self._directory.orders
         orders.forget(list(self._left_over(orders.in_force())))
-        said = {"by": self._actor, "reason": reason, "at_most": at_most, "holds": holds}
+        order = {
+            "by": self._actor,
+            "reason": reason,
+            "at_most": at_most,
+            "holds": holds,
+        }
         name = f"{what} {target}"
-        return _order(name, orders.give(name, said, holds=holds))
+        return _order(name, orders.give(name, order, holds=holds))
 
     def _left_over(self, orders: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         """Return what was said to processes that ended long before anything that was said since."""
@@ -138,5 +143,5 @@ class WorkerControl:
 
 def _order(name: str, noted: Mapping[str, Any]) -> WorkerOrder:
     what, _, target = name.partition(" ")
-    members: Sequence[str] = ("holds", "by", "reason", "at_ms", "at_most")
+    members = ("holds", "by", "reason", "at_ms", "at_most")
     return WorkerOrder(what, target, **{member: noted[member] for member in members})
