@@ -81,7 +81,7 @@ def parse(words: list[str]) -> dict[str, Any]:
 @contextmanager
 def begun(kind: str, folder: Path, *options: str) -> Iterator[Path]:
     """Begin a server as its unit and its container do, and give its socket."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     socket = folder / "s.sock"
     environment = {
         "PATH": os.environ["PATH"],
