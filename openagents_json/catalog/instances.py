@@ -23,7 +23,9 @@ class AgentInstances:
             declared.instances, declared.idle_seconds, declared.checkout_seconds
         )
         config = declared.metadata.get("config")
-        pool = InstancePool(cls, config, shared=declared.shared, limits=limits)
+        pool = InstancePool(
+            cls, config, build=declared.build, shared=declared.shared, limits=limits
+        )
         same = (other for _, other in self._all() if other.key == pool.key)
         return next(same, pool)
 

@@ -71,12 +71,14 @@ class InstancePool:
         cls: type,
         config: Any = None,
         *,
+        build: str = "",
         shared: bool = False,
         limits: PoolLimits = PoolLimits(),
         steady_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cls = cls
         self._config = config
+        self._build = build
         self._shared = shared
         self._limits = limits
         self._seconds = steady_seconds
@@ -84,8 +86,8 @@ class InstancePool:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Return what instances have to have in common to be one another's: their code and their configuration."""
-        return self.cls, repr(self._config), self._shared, self._limits
+        """Return what instances have to have in common to be one another's: code, build and configuration."""
+        return self.cls, self._build, repr(self._config), self._shared, self._limits
 
     def _here(self) -> _Here:
         # What was inherited stays where it is: a lock in it may have been held at the fork, and to let go of an

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,6 +161,9 @@ def _sentences(version: CatalogVersion) -> Iterator[str]:
     for name in ("tags", "dependencies"):
         if spec.get(name):
             yield f"{name:<12} {', '.join(map(str, spec[name]))}"
+    for name in ("examples", "resources"):
+        if spec.get(name):
+            yield f"{name:<12} {json.dumps(spec[name], ensure_ascii=False)}"
     takes = [_input(parameter) for parameter in spec.get("inputs", ())]
     yield f"takes        {', '.join(takes) or 'nothing' if 'inputs' in spec else 'anything'}"
     yield f"versions     {', '.join(version.versions)}"

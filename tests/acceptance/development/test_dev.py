@@ -21,11 +21,20 @@ COMPONENTS = """
 import time
 from pathlib import Path
 from helpers import WORD
-from openagents_json import tool
+from openagents_json import agent, capability, tool
 
 @tool("say", effect="idempotent")
 def say(name: str) -> str:
     return f"{WORD} {name}"
+
+@agent("greeter")
+class Greeter:
+    def __init__(self) -> None:
+        self.word = WORD
+
+    @capability
+    def greet(self, name: str) -> str:
+        return f"{self.word} {name}"
 
 @tool("hangs", effect="idempotent")
 def hangs() -> str:
@@ -52,7 +61,11 @@ def kills() -> None:
 def document(component: str, **inputs: str) -> dict[str, object]:
     retry = {"max_retries": 1, "delay_seconds": 0.01}
     step = {"id": "a", "component": component, "inputs": inputs, "retry": retry}
-    return {"id": component, "steps": [step], "output": "{{a.output}}"}
+    return {
+        "id": component.replace(".", "-"),
+        "steps": [step],
+        "output": "{{a.output}}",
+    }
 
 
 @dataclass
@@ -90,8 +103,8 @@ def developing(
 
     `named` says which components it is to load; without, it has to find them.
     """
-    for name in ("say", "hangs", "flaky", "kills"):
-        inputs = {"name": "Ada"} if name == "say" else {}
+    for name in ("say", "greeter.greet", "hangs", "flaky", "kills"):
+        inputs = {"name": "Ada"} if name in ("say", "greeter.greet") else {}
         (folder / f"{name}.json").write_text(json.dumps(document(name, **inputs)))
     (folder / "components.py").write_text(COMPONENTS)
     (folder / "helpers.py").write_text("WORD = 'Hello'\n")
@@ -119,11 +132,12 @@ def test_components_are_loaded_anew_and_a_broken_file_leaves_the_old_ones_at_wor
     tmp_path: Path,
 ) -> None:
     with developing(tmp_path) as dev:
-        assert dev.run("say") == "Hello Ada"
+        assert dev.run("greeter.greet") == "Hello Ada"
         # What a component imports from beside it counts, too.
         dev.write("helpers.py", "WORD = 'Good morning'\n")
         at = dev.says(r"reloaded: helpers\.py")
-        assert dev.run("say") == "Good morning Ada"
+        # No instance of before is left in a pool.
+        assert dev.run("greeter.greet") == "Good morning Ada"
 
         dev.write("helpers.py", "WORD = 'Hi'\nthis is not Python\n")
         at = dev.says("as they were before go on working", at)

@@ -259,6 +259,22 @@ def test_a_pool_is_that_of_code_and_configuration_however_often_they_are_added()
     assert registry.agents.statistics()["writer"]["hits"] == 2
 
 
+def test_another_build_of_a_class_has_instances_of_its_own() -> None:
+    class Writer:
+        @capability
+        def write(self) -> int:
+            return id(self)
+
+    registry = Registry()
+    for version, build in (("1.0.0", "a"), ("1.1.0", "a"), ("2.0.0", "b")):
+        registry.add(agent("writer", version=version, build=build)(Writer))
+    one, other, new = (
+        registry.resolve(f"writer.write@{version}").invoke({}, None)
+        for version in ("1.0.0", "1.1.0", "2.0.0")
+    )
+    assert one == other != new
+
+
 def test_options_of_a_pool_that_cannot_be_are_refused() -> None:
     for option in ({"instances": -1}, {"idle_seconds": "long"}):
         with pytest.raises(InvalidDeclaration):
