@@ -158,17 +158,20 @@ def _sentences(version: CatalogVersion) -> Iterator[str]:
             yield f"{name:<12} {spec[name]}"
     yield f"type         {spec.get('kind', 'tool')}"
     yield f"worker type  {spec.get('queue', 'tool')}"
-    for name in ("tags", "dependencies"):
+    for name in ("tags", "dependencies", "examples", "resources"):
         if spec.get(name):
-            yield f"{name:<12} {', '.join(map(str, spec[name]))}"
-    for name in ("examples", "resources"):
-        if spec.get(name):
-            yield f"{name:<12} {json.dumps(spec[name], ensure_ascii=False)}"
+            yield f"{name:<12} {_listed(spec[name])}"
     takes = [_input(parameter) for parameter in spec.get("inputs", ())]
     yield f"takes        {', '.join(takes) or 'nothing' if 'inputs' in spec else 'anything'}"
     yield f"versions     {', '.join(version.versions)}"
     for alias, means in version.aliases.items():
         yield f"alias        {alias} is {means['version']}"
+
+
+def _listed(value: Any) -> str:
+    """Return a list, or what stands under some names, in one line for people."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.strip("[]{}").replace('"', "")
 
 
 def _input(parameter: Mapping[str, Any]) -> str:

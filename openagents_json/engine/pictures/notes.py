@@ -78,7 +78,9 @@ def _time(value: Any) -> str:
         return f"{short_expression(value)} s"
     if "until" in value:
         return f"until {short_expression(value['until'])}"
-    return " ".join(f"{short_expression(much)} {unit}" for unit, much in value.items())
+    return " ".join(
+        f"{short_expression(much)} {unit}" for unit, much in sorted(value.items())
+    )
 
 
 def _loop(step: Mapping[str, Any]) -> str:

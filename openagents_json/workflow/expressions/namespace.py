@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from openagents_json.workflow.errors import NotAvailable
 from openagents_json.workflow.expressions.budget import Budget
 from openagents_json.workflow.expressions.functions.members import missing
 from openagents_json.workflow.expressions.null import NULL, Null
@@ -82,8 +83,11 @@ def _members_of(view: StepView) -> Mapping[str, Json]:
     return {}
 
 
+_NO_VALUE: Final = "all steps together are no value: name one, as in steps['id']"
+
+
 class StepsView(Mapping[str, Any]):
-    """All steps, by id."""
+    """All steps, by id: one can be asked for, and not which there are, as that hangs on when it is asked."""
 
     __slots__ = ("_budget", "_scope")
 
@@ -98,10 +102,10 @@ class StepsView(Mapping[str, Any]):
         return StepNames(view, self._budget)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(())
+        raise NotAvailable(_NO_VALUE)
 
     def __len__(self) -> int:
-        return 0
+        raise NotAvailable(_NO_VALUE)
 
 
 class _Secrets(Mapping[str, str]):
@@ -171,8 +175,8 @@ def find_path(lookup: Lookup, path: tuple[str | int, ...]) -> Json:
             value = value[key]
         except (KeyError, IndexError, TypeError):
             raise LookupError(missing(value, key)) from None
-    if isinstance(value, Null):
-        return None
+    if isinstance(value, StepsView):
+        raise LookupError(_NO_VALUE)
     return _plain(value)
 
 

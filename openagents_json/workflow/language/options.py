@@ -206,14 +206,14 @@ def number(
 
 
 def whole(least: int, most: int | None = None) -> Kind[int]:
-    """Return the kind of whole numbers; 3.0 is one, and is read as it is."""
+    """Return the kind of whole numbers; 3.0 is one, and is read as 3."""
     return Kind(
         {
             "type": "integer",
             "minimum": least,
             **({} if most is None else {"maximum": most}),
         },
-        same,
+        int,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from openagents_json.testing import Play, outcomes, play
+from openagents_json.workflow.language.validate import validate
 
 
 def doc(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -325,3 +326,30 @@ def test_a_decision_of_very_many_events_goes_on_in_the_next_commit() -> None:
     group = done.step("l").group
     assert group is not None
     assert group.opened == 30_000
+
+
+def test_whole_numbers_may_be_written_with_a_fraction_of_nothing() -> None:
+    each = {"foreach": [1, 2, 3], "max_concurrency": 2.0, "inputs": {"x": "{{item}}"}}
+    document = {
+        "id": "w",
+        "execution": "graph",
+        "steps": [
+            {"id": "a", "component": "c"},
+            {"id": "each", "component": "c", **each, "tolerated_failures": 1.0},
+            {"id": "b", "component": "c", "depends_on": ["a"], "join": {"n": 1.0}},
+        ],
+        "output": ["{{each.output}}", "{{b.output}}"],
+    }
+    assert play(document, components={"c": 7}).output == [[7, 7, 7], 7]
+
+
+@pytest.mark.parametrize("text", ["{{steps}}", "all: {{ steps }}", "{{ steps or 1 }}"])
+def test_all_steps_together_are_no_value(text: str) -> None:
+    taking = {"id": "b", "component": "c", "inputs": {"x": text}}
+    document = {"id": "w", "steps": [{"id": "a", "component": "c"}, taking]}
+    error = play(document, components={"c": 1}).error
+    assert error is not None
+    assert error["type"] == "ExpressionError"
+    assert "name one, as in steps['id']" in error["message"]
+    told = [x.code for x in validate(document).problems]
+    assert told == ([] if " or " in text else ["misplaced_reference"])

@@ -241,7 +241,7 @@ def test_a_declared_output_that_nothing_sets_is_told() -> None:
         ("{{steps.a.o}}", False),
         ("{{a}}", False),
         ("{{a.outputs}}", False),
-        ("{{steps}}", False),
+        ("{{steps[workflow.id]}}", False),
         ("{{a.output}}", True),
         ("{{a.success}}", True),
     ],

@@ -99,6 +99,7 @@ class _ReferenceCheck:
         """Look up a path that begins with the id of a step."""
         if not path:
             self.collector.uses.add(("steps",))
+            self._check_steps_as_value()
             return
         step = path[0]
         names = self.names
@@ -110,6 +111,17 @@ class _ReferenceCheck:
             self._refuse("self_reference", "a step cannot refer to itself")
         elif len(path) > 2 and path[1] == "outputs" and step in names.outputs:
             self._check_output(step, path[2])
+
+    def _check_steps_as_value(self) -> None:
+        if self.part.source.strip() == "steps":
+            self.collector.warn(
+                "misplaced_reference",
+                self.part.pointer,
+                "all steps together are no value, so this fails when a run gets there",
+                found=self.part.source,
+                suggestion="name one of them, as in steps['id']",
+                step_id=self.step_id,
+            )
 
     def _check_output(self, step: str, output: str) -> None:
         declared = self.names.outputs[step]
