@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup product compiled demo test test-fast test-page test-deploy fuzz fuzz-api check bench clean
+.PHONY: help setup product compiled demo test test-fast test-page test-deploy fuzz fuzz-api fuzz-properties check bench clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-deploy  set up, then check the files of deploy/ and begin each process of the composed system anew under load"
 	@echo "make fuzz   set up, then try inputs that nobody would write, for SECONDS=60 in all; REPLAY=file tries one again"
 	@echo "make fuzz-api  set up, then send the HTTP services requests made of their OpenAPI documents, EXAMPLES=50 for each operation"
+	@echo "make fuzz-properties  set up, then try each property of tests/property with new examples, TIMES=10 as many as the suite does"
 	@echo "make check  set up, then lint, types, import contracts"
 	@echo "make bench  set up, then the benchmarks, beside Celery canvas"
 
@@ -65,6 +66,11 @@ EXAMPLES ?= 50
 
 fuzz-api: setup
 	@$(RUN)/python -m tests.integration.services --examples $(EXAMPLES) $(if $(SEED),--seed $(SEED))
+
+TIMES ?= 10
+
+fuzz-properties: setup
+	@EXAMPLES_TIMES=$(TIMES) $(RUN)/python -m pytest --numprocesses 2 --dist loadgroup --timeout 0 tests/property
 
 check: setup
 	@scripts/check

@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, settings
 from eventstore.errors import EventStoreError
 from eventstore.redis.driver.connection import Connection, connect
 from eventstore.redis.embedded.server_program import find_program
+from tests.examples import TIMES
 from tests.fork_server import end_fork_server
 from tests.stores import broken, remove, stores
 
@@ -35,7 +36,10 @@ _numbers = itertools.count(1)
 
 # How long an example takes says what else the machine does, and nothing of the code.
 settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "untimed",
+    deadline=None,
+    derandomize=TIMES == 1,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("untimed")
 

@@ -17,6 +17,7 @@ from openagents_json.engine.pictures.canvas import (
 from openagents_json.engine.pictures.drawing import drawing_of
 from openagents_json.engine.pictures.graph import Arrow, Graph, Node
 from openagents_json.engine.pictures.shapes import Box, Drawing
+from tests.examples import examples
 
 SIDES = {character: sides for sides, character in BOX_LINES.items()}
 STEPS = {DOWN: (0, 1), LEFT: (-1, 0), RIGHT: (1, 0)}
@@ -125,7 +126,7 @@ FAN = [f"s{number}" for number in range(9)]
     ),
     30,
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_lines_lead_from_each_step_to_those_that_follow_it(
     document: tuple[list[str], Pairs], room: int
 ) -> None:

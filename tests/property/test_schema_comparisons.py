@@ -14,6 +14,7 @@ from openagents_json.workflow.validation.schemas.callees import Callees
 from openagents_json.workflow.validation.schemas.comparison import Fit, compare
 from openagents_json.workflow.validation.schemas.members import any_item, at_path
 from openagents_json.workflow.validation.schemas.references import without_references
+from tests.examples import examples
 
 SCALARS = st.one_of(
     st.none(),
@@ -85,7 +86,7 @@ def is_something(value: Any) -> bool:
     return value is not None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(SCHEMAS, SCHEMAS, st.lists(VALUES, min_size=10, max_size=20))
 def test_what_is_said_of_all_values_holds_for_each(
     one: Any, other: Any, values: list[Any]
@@ -101,7 +102,7 @@ def test_what_is_said_of_all_values_holds_for_each(
     assert compare(without_references(one), union).fit is Fit.UNKNOWN
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(SCHEMAS, st.lists(VALUES, min_size=10, max_size=20))
 def test_what_is_said_of_a_part_holds_for_that_part_of_each_value(
     schema: Any, values: list[Any]
@@ -120,7 +121,7 @@ def test_what_is_said_of_a_part_holds_for_that_part_of_each_value(
                 assert is_valid(any_item(whole), item)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(SCHEMAS, SCHEMAS, st.lists(VALUES, min_size=10, max_size=20))
 def test_that_null_is_taken_too_hides_nothing_of_other_values(
     one: Any, other: Any, values: list[Any]
@@ -152,7 +153,7 @@ HINTS = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(HINTS, st.lists(GIVEN, min_size=10, max_size=20))
 def test_what_a_component_takes_at_a_run_fits_what_is_said_of_it(
     hint: Any, values: list[Any]

@@ -18,6 +18,7 @@ from openagents_json.workflow.core.event_types import (
     type_name,
 )
 from openagents_json.workflow.core.evolve import evolve, evolve_all
+from tests.examples import examples
 from tests.simulation import Simulation, plan_of
 
 
@@ -147,7 +148,7 @@ def finish(run: Simulation) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(documents(), s.data())
 def test_every_run_closes_and_every_prefix_folds_to_what_was_held(
     document: dict[str, Any], data: s.DataObject
@@ -172,7 +173,7 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(
     assert closing == [run.history[-1]]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(documents(), s.data())
 def test_evolve_is_total(document: dict[str, Any], data: s.DataObject) -> None:
     run = Simulation(plan_of(document))
@@ -189,7 +190,7 @@ def test_evolve_is_total(document: dict[str, Any], data: s.DataObject) -> None:
         state = after
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(documents(), s.data())
 def test_a_cancelled_run_ends_whatever_it_was_doing(
     document: dict[str, Any], data: s.DataObject

@@ -31,6 +31,7 @@ from openagents_json.workflow.language.compile import compile_plan
 from openagents_json.workflow.language.problems import Report
 from openagents_json.workflow.language.schema import SCHEMA
 from openagents_json.workflow.language.validate import check, validate
+from tests.examples import examples
 from tests.simulation import plan_of
 
 ANY_JSON = s.recursive(
@@ -250,7 +251,7 @@ def checked(document: Any) -> Report:
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(damaged())
 def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
     if not checked(document).valid:
@@ -285,7 +286,7 @@ def test_a_damaged_document_is_refused_clearly_or_runs(document: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(s.just(GOOD) | damaged())
 def test_a_plan_takes_the_expressions_that_validation_compiled_and_is_the_one_that_a_worker_compiles(
     document: Any,
@@ -322,7 +323,7 @@ def all_parts(value: Any) -> list[Any]:
     return [part for item in items for part in all_parts(item)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(ANY_JSON | s.text() | s.binary() | s.builds(json.dumps, damaged()))
 def test_anything_at_all_gets_a_report(document: Any) -> None:
     checked(document)
@@ -336,7 +337,7 @@ def test_ids_and_versions_hold_to_the_end_of_the_text() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(damaged() | ANY_JSON)
 def test_the_models_and_the_published_schema_say_the_same(document: Any) -> None:
     try:

@@ -19,6 +19,7 @@ from openagents_json.workflow.expressions.budget import MAX_TEXT
 from openagents_json.workflow.expressions.functions.filters import FILTERS
 from openagents_json.workflow.expressions.functions.predicates import TESTS
 from openagents_json.workflow.expressions.grammar import Expression
+from tests.examples import examples
 from tests.fuzz.expression_words import LITERALS
 
 VALUES: Mapping[str, Any] = {
@@ -154,7 +155,7 @@ def at_once(filtered: Any) -> Any:
     return run
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(150))
 @given(s.recursive(atoms, grown, max_leaves=4))
 def test_an_expression_gives_what_jinja_gives(source: str) -> None:
     try:

@@ -15,13 +15,14 @@ from openagents_json.workflow.errors import (
     InvalidInputs,
 )
 from openagents_json.workflow.expressions.grammar import Expression
+from tests.examples import examples
 from tests.property.runs.test_documents import ANY_JSON
 from tests.simulation import plan_of
 
 TOKENS = "a b . | ( ) [ ] { } ' \" ~ + * ** // % not in is if else 1 2.5 , : upper sum map x for"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     s.text(max_size=40)
     | s.lists(s.sampled_from(TOKENS.split()), max_size=12).map(" ".join)
@@ -39,7 +40,7 @@ def test_an_expression_is_total_and_gives_json(source: str) -> None:
     json.dumps(value, allow_nan=False)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     s.dictionaries(s.sampled_from(["x", "n", "o", "other"]), ANY_JSON, max_size=4)
     | ANY_JSON

@@ -9,18 +9,19 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as s
 
+from tests.examples import examples
 from tests.interleavings import case
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(s.integers(0, 2**32))
 def test_a_run_that_loses_decisions_ends_as_if_it_had_lost_none(seed: int) -> None:
     case(seed, racy=False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(s.integers(0, 2**32))
 def test_where_the_order_of_outcomes_matters_a_run_ends_as_if_they_had_been_recorded_together(
     seed: int,

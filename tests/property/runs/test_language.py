@@ -25,6 +25,7 @@ from openagents_json.workflow.core.event_types import (
 )
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.paths import static
+from tests.examples import examples
 from tests.simulation import plan_of
 
 CHILD = {
@@ -281,7 +282,7 @@ def check_attempts(life: SimulatedRun) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(documents(), s.data())
 def test_every_run_closes_and_every_prefix_folds_to_what_was_held(
     document: dict[str, Any], data: s.DataObject
@@ -307,7 +308,7 @@ def test_every_run_closes_and_every_prefix_folds_to_what_was_held(
     assert all(other.state.closed for other in world.lives.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(documents(), s.data())
 def test_a_run_that_goes_on_keeps_what_it_does_not_do_again(
     document: dict[str, Any], data: s.DataObject

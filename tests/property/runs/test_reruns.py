@@ -21,6 +21,7 @@ from openagents_json.workflow.core.event_types import (
     type_name,
 )
 from openagents_json.workflow.core.evolve import evolve_all
+from tests.examples import examples
 from tests.property.runs.test_language import (
     CHILD,
     act,
@@ -31,7 +32,7 @@ from tests.property.runs.test_language import (
 from tests.simulation import plan_of
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(documents(), s.data())
 def test_an_undisturbed_run_replays_without_a_divergence(
     document: dict[str, Any], data: s.DataObject
@@ -45,7 +46,7 @@ def test_an_undisturbed_run_replays_without_a_divergence(
     assert replay(document, history) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(documents(), s.data())
 def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(
     document: dict[str, Any], data: s.DataObject
@@ -77,7 +78,7 @@ def test_a_fork_at_any_event_keeps_that_past_and_comes_to_an_end(
     let_it_end(world, life)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(documents(), s.data())
 def test_a_run_that_is_done_again_unchanged_comes_to_the_same_and_runs_nothing_that_completed(
     document: dict[str, Any], data: s.DataObject

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from openagents_json.workflow.component_spec import ComponentSpec, Parameter
 from openagents_json.workflow.language.validate import validate
 from openagents_json.workflow.validation.session import ValidationSession
+from tests.examples import examples
 
 IDS = ("a", "b", "c-d", "c", "d", "c-d-e", "item", "x.y")
 COMPONENTS = ("one", "many", "gone", "one@^1")
@@ -125,7 +126,7 @@ def edits(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.data())
 def test_a_session_and_a_check_from_scratch_say_the_same(data: st.DataObject) -> None:
     catalog = data.draw(st.sampled_from([None, Components()]))

@@ -14,11 +14,12 @@ from openagents_json.simulation.world import World
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.evolve import evolve_all
 from openagents_json.workflow.core.snapshot import dump, load
+from tests.examples import examples
 from tests.property.runs.test_language import CHILD, act, documents, let_it_end
 from tests.simulation import plan_of
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(documents(), s.data())
 def test_a_snapshot_and_what_follows_fold_to_what_all_events_fold_to(
     document: dict[str, Any], data: s.DataObject

@@ -16,6 +16,7 @@ from eventstore.redis.raw import RawEvent
 from openagents_json.engine.archive.capsule_file import Capsule, unpack
 from openagents_json.engine.archive.capsule_writer import write
 from openagents_json.engine.errors import CapsuleUnreadable
+from tests.examples import examples
 from tests.property.stores.ledger_double import contents, zipped
 
 TEXT = hs.text(hs.characters(), max_size=20)  # lone surrogates among them
@@ -107,7 +108,7 @@ def test_what_is_written_is_read_back_byte_for_byte(capsule: Capsule) -> None:
 RAW = write(sample())
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     hs.lists(hs.tuples(hs.integers(0, len(RAW) - 1), hs.integers(0, 255)), max_size=4),
     hs.integers(0, len(RAW)),
@@ -130,7 +131,7 @@ VALUE = hs.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     hs.sampled_from(
         [*json.loads(json.dumps(dict(sample().manifest))), "format", "sha256"]
@@ -147,7 +148,7 @@ def test_a_manifest_that_lies_is_refused_or_harmless(name: str, value: Any) -> N
     assert unpacked.events == sample().events
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     hs.sampled_from(
         [

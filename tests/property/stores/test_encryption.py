@@ -19,6 +19,7 @@ from executor.encryption import MasterKeys, RunKey, key_id, make_key, parse_key
 from executor.errors import DamagedPayload, InvalidKey, PayloadOverLimit, RunSealed
 from executor.runs.codec import EncodedEvents, Limits, decode_all, encode, is_sealed
 from openagents_json.workflow.core import events as ev
+from tests.examples import examples
 
 LIMITS = Limits(inline=100, payload=10_000)
 NAMES = s.sampled_from(["sealed", "blobs", "erased", "inputs", ""]) | s.text(max_size=5)
@@ -206,7 +207,7 @@ def test_a_ciphertext_of_one_run_reads_in_no_other_even_under_the_same_key() -> 
 
 
 @given(s.lists(EVENTS, max_size=3))
-@settings(max_examples=100)
+@settings(max_examples=examples(50))
 def test_without_its_key_a_run_is_read_with_null_for_its_payloads(
     happened: list[ev.Event],
 ) -> None:

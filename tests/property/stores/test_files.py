@@ -18,6 +18,7 @@ from openagents_json.engine.archive.capsule_file import unpack
 from openagents_json.engine.audit import verify_file
 from openagents_json.engine.errors import CapsuleUnreadable
 from projections.errors import EvidenceUnreadable
+from tests.examples import examples
 from tests.property.stores.ledger_double import (
     Kept,
     capsule_of,
@@ -33,7 +34,7 @@ EXPORT, CAPSULE = export_of(STORE), capsule_of(STORE, "0-a")
 FILES = {"export": EXPORT, "capsule": CAPSULE}
 UNREADABLE = (EvidenceUnreadable, CapsuleUnreadable)
 MANY = settings(
-    max_examples=500,
+    max_examples=examples(200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -23,6 +23,7 @@ from eventstore.redis.leases.store import LeaseStore
 from eventstore.redis.streams import RedisStreamStore
 from openagents_json.engine.locking.locks import Lease
 from tests.conftest import Server
+from tests.examples import examples
 
 NAMES = s.sampled_from(["a", "b"])
 PROGRAMS = s.sampled_from(["x", "y", "z"])
@@ -167,7 +168,7 @@ def test_one_holds_a_lease_and_nobody_else_writes_under_it(server: Server) -> No
     run_state_machine_as_test(
         machine,  # type: ignore[arg-type]
         settings=settings(
-            max_examples=40,
+            max_examples=examples(30),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -15,6 +15,7 @@ from projections.fold import fold, keyed
 from projections.projection import counted_before
 from projections.runs import RUNS, RunFilter
 from projections.search import count, search
+from tests.examples import examples
 
 VIEW = RUNS.view(1)
 HOURS = (
@@ -128,7 +129,7 @@ def fits(chosen: RunFilter, row: Mapping[str, Any]) -> bool:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(some.lists(run(), max_size=12), filters, some.integers(1, 5))
 def test_any_filter_finds_what_looking_at_every_run_finds(
     rows: list[dict[str, Any]], chosen: RunFilter, limit: int

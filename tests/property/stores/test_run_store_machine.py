@@ -48,6 +48,7 @@ from openagents_json.work_index import (
 )
 from tests.aging import age
 from tests.conftest import Server
+from tests.examples import examples
 
 MINUTE = 60_000
 LEASE = 100 * MINUTE
@@ -502,5 +503,5 @@ def test_both_stores_do_the_same(server: Server) -> None:
 
     run_state_machine_as_test(
         machine,  # type: ignore[arg-type]
-        settings=settings(max_examples=60, stateful_step_count=40),
+        settings=settings(max_examples=examples(30), stateful_step_count=40),
     )

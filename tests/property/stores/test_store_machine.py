@@ -24,6 +24,7 @@ from eventstore.redis.streams import RedisStreamStore
 from eventstore.store import StreamStore
 from eventstore.version import ANY, NO_STREAM, STREAM_EXISTS
 from tests.conftest import Server
+from tests.examples import examples
 
 PARTITIONS = 2
 NAMES = s.sampled_from(["0-a", "1-b", "plain", "", "ключ|💥", "\ud800"])
@@ -161,7 +162,7 @@ def test_both_adapters_answer_the_same(server: Server, steps: int) -> None:
     run_state_machine_as_test(
         machine,  # type: ignore[arg-type]
         settings=settings(
-            max_examples=60,
+            max_examples=examples(30),
             stateful_step_count=steps,
             deadline=None,
             suppress_health_check=list(HealthCheck),

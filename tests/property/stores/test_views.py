@@ -21,6 +21,7 @@ from projections.fold import fold, keyed
 from projections.projection import Counted, Index, Projection
 from projections.search import Query, count, search
 from tests.conftest import Server
+from tests.examples import examples
 
 PARTITIONS = 3
 COLOURS = ("red", "green", "a:b", "colour of " + "x" * 70)
@@ -175,7 +176,7 @@ def redis_store(server: Server, connection: Connection) -> RedisViewStore:
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
