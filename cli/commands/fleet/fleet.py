@@ -16,7 +16,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from cli.commands.dev.worker_process import WorkerProcess
-from cli.commands.fleet.scaling import Scaling
+from openagents_json.engine.worker_types.autoscaling import (
+    Load,
+    Policy,
+    Scale,
+    first_scale,
+    next_scale,
+)
 from openagents_json.errors import OpenAgentsError
 
 if TYPE_CHECKING:
@@ -32,11 +38,11 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
 @dataclass(slots=True)
 class _Served:
-    """One worker type with its processes; `count` is how many there should be."""
+    """One worker type with its processes; `scale` says how many there should be."""
 
     worker_type: TypeProcesses
-    scaling: Scaling
-    count: int
+    policy: Policy
+    scale: Scale
     not_before_ms: float = 0.0
     processes: list[WorkerProcess] = field(default_factory=list)
 
@@ -59,13 +65,13 @@ class Fleet:
         types: Sequence[TypeProcesses],
         *,
         start: Callable[[TypeProcesses], WorkerProcess],
-        waiting: Callable[[], Mapping[str, int]],
+        loads: Callable[[], Mapping[str, Load]],
         grace_seconds: float,
         steady_ms: Callable[[], float],
         tell: Callable[[str], None],
     ) -> None:
         self._start = start
-        self._waiting = waiting
+        self._loads = loads
         self._grace_seconds = grace_seconds
         self._steady_ms = steady_ms
         self._tell = tell
@@ -76,9 +82,8 @@ class Fleet:
         self._scaled = list(filter(attrgetter("is_scaled"), self._served))
 
     def _begin(self, worker_type: TypeProcesses) -> _Served:
-        at_least = worker_type.at_least
-        scaling = Scaling(at_least, worker_type.at_most, self._looked_ms)
-        return _Served(worker_type, scaling, at_least)
+        policy = Policy(worker_type.at_least, worker_type.at_most)
+        return _Served(worker_type, policy, first_scale(policy, self._looked_ms))
 
     def run(self) -> int:
         """Work until somebody ends it; gives the exit code."""
@@ -117,7 +122,7 @@ class Fleet:
         now = self._steady_ms()
         for served in self._served:
             if now >= served.not_before_ms:
-                lacking = max(0, served.count - len(served.at_work))
+                lacking = max(0, served.scale.count - len(served.at_work))
                 begin = repeat(served.worker_type, lacking)
                 served.processes += map(self._start, begin)
 
@@ -128,22 +133,20 @@ class Fleet:
             return
         self._looked_ms = now
         try:
-            waiting = self._waiting()
+            loads = self._loads()
         except OpenAgentsError:  # the workers say that the store is away
             return
         for served in self._scaled:
-            self._scale_to(served, waiting[served.worker_type.queue], now)
+            self._scale_to(served, loads[served.worker_type.queue], now)
 
-    def _scale_to(self, served: _Served, waiting: int, now_ms: float) -> None:
-        # Those that begin have not taken any step yet: what waits for them needs no others.
-        begun = all(process.is_ready for process in served.at_work)
-        count = served.scaling.next_count(served.count, waiting, now_ms)
-        if not begun or count == served.count:
+    def _scale_to(self, served: _Served, load: Load, now_ms: float) -> None:
+        working = sum(process.is_ready for process in served.at_work)
+        before = served.scale.count
+        served.scale = next_scale(served.scale, load, working, served.policy, now_ms)
+        count = served.scale.count
+        if count == before:
             return
-        self._tell(
-            f"{served.worker_type.name}: {count} processes, after {served.count}"
-        )
-        served.count = count
+        self._tell(f"{served.worker_type.name}: {count} processes, after {before}")
         for process in served.at_work[count:]:
             process.stop()
 

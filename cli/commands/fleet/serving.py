@@ -12,7 +12,7 @@ from cli.commands.dev.worker_process import WorkerProcess, orders_of
 from cli.commands.fleet.fleet import Fleet
 from cli.logs.handlers import teller
 from openagents_json.engine import Engine, load_components
-from openagents_json.engine.worker_types.backlog import waiting_by_queue
+from openagents_json.engine.worker_types.backlog import load_by_queue
 from openagents_json.engine.worker_types.settle import TypeProcesses, processes_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def serve_types(
             start=partial(
                 _start, components=components, name=name, telemetry=telemetry
             ),
-            waiting=lambda: waiting_by_queue(engine, [x.queue for x in served]),
+            loads=lambda: load_by_queue(engine, [x.queue for x in served]),
             grace_seconds=settings.grace_seconds,
             steady_ms=engine.clock.steady_ms,
             tell=teller(settings.log_format),

@@ -68,8 +68,11 @@ class WorkerType(StepSettings):
         "how long a process may be silent before its steps go to others",
         LONGEST_LEASE_MS,
     )
-    min_processes: int = _number(
-        "how many processes there are at least", MOST_AT_ONCE, least=1
+    min_processes: int = Field(
+        default=1,
+        ge=0,
+        le=MOST_AT_ONCE,
+        description="how many processes there are at least; 0 is none while no step waits",
     )
     max_processes: int = _number(
         "how many there are at most, when steps wait; 0 is as many as at least",

@@ -62,7 +62,7 @@ def processes_of(
             "worker_types": {name: worker_type},
         }
     )
-    at_most = max(worker_type.min_processes, worker_type.max_processes)
+    at_most = max(worker_type.min_processes, worker_type.max_processes, 1)
     pool = options.get("pool") or worker_type.pool
     return TypeProcesses(name, queue, own, pool, worker_type.min_processes, at_most)
 

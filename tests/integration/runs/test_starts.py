@@ -15,6 +15,8 @@ from executor.runs.errors import QueueFull
 from executor.runs.repository import Session
 from openagents_json import Registry
 from openagents_json.engine import ConcurrencyLimitReached, Engine
+from openagents_json.engine.worker_types.autoscaling import Load
+from openagents_json.engine.worker_types.backlog import load_by_queue
 from openagents_json.server.http.problems import of_error
 from tests.conftest import Server
 
@@ -190,6 +192,9 @@ def test_while_too_many_steps_wait_starts_are_refused_and_what_has_begun_goes_on
             engine.start(document, idempotency_key="later")
         answer = of_error(full.value)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+        loads = load_by_queue(engine, ["agent", "tool"])
+        assert loads["agent"] == Load()
+        assert (loads["tool"].backlog, loads["tool"].oldest_ms >= 0) == (2, True)
         assert engine.start(document, idempotency_key="kept") == kept
         with pytest.raises(QueueFull):
             engine.start_many([(document, {})] * 3)

@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.commands.fleet.fleet import Fleet
 from openagents_json.engine import Settings
+from openagents_json.engine.worker_types.autoscaling import Load
 from openagents_json.engine.worker_types.settle import TypeProcesses
 
 
@@ -58,7 +59,7 @@ class World:
         self.processes: list[Process] = []
         self.told: list[str] = []
         self.now = 0.0
-        self.waiting = 0
+        self.load = Load()
         self.codes: dict[str, int] = {}
         self.script: list[Callable[[], object]] = []
 
@@ -80,7 +81,7 @@ class World:
         fleet = Fleet(
             self.types,
             start=self.start,
-            waiting=lambda: {x.queue: self.waiting for x in self.types},
+            loads=lambda: {x.queue: self.load for x in self.types},
             grace_seconds=1.0,
             steady_ms=self.steady_ms,
             tell=self.told.append,
@@ -129,7 +130,7 @@ def test_there_are_more_processes_while_steps_wait() -> None:
     world = World(of("agent", 1, 2), of("tool"))
 
     def steps_wait() -> None:
-        world.waiting = 3
+        world.load = Load(3, 5000)
 
     def enough() -> None:
         if len(world.processes) < 3:

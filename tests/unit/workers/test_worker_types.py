@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cli.commands.fleet.scaling import IDLE_MS, Scaling
 from executor.attempts.step_limits import StepLimits
 from openagents_json import tool
 from openagents_json.catalog.registry import Registry
@@ -247,21 +246,6 @@ def test_a_memory_limit_is_refused_where_it_could_not_be_held(folder: Path) -> N
         check_memory(work_settings(small, ("agent",)), "prefork")
     assert pool_of(settings, ("agent",)) == "prefork"
     assert pool_of(settings, ("agent", "tool")) == "threads"
-
-
-def test_there_are_more_processes_while_steps_wait_and_fewer_when_none_has() -> None:
-    scaling = Scaling(1, 3, 0.0)
-    counts, count = [], 1
-    for look, waiting in enumerate([1, 0, 1, 1, 5, 5, 5, 5]):
-        count = scaling.next_count(count, waiting, 1000.0 * look)
-        counts.append(count)
-    assert counts == [1, 1, 1, 2, 2, 3, 3, 3]
-    calm = 7000.0 + IDLE_MS
-    assert scaling.next_count(3, 0, calm - 1) == 3
-    assert scaling.next_count(3, 0, calm) == 2
-    assert scaling.next_count(2, 0, calm + 1) == 2
-    assert scaling.next_count(2, 0, calm + IDLE_MS) == 1
-    assert scaling.next_count(1, 0, calm + 3 * IDLE_MS) == 1
 
 
 def test_a_type_that_no_component_belongs_to_is_told_with_the_nearest() -> None:

@@ -1,0 +1,29 @@
+"""How many steps wait in queues, and since when, from the ready sets of all partitions: for whoever scales workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from eventstore.redis.client import RedisClient
+from eventstore.redis.driver.scripts import PlainCall
+
+
+def backlogs(store: RedisClient, queues: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return how many steps wait in each ready queue, and for how many ms the oldest of them has; one round trip.
+
+    A step of a high priority stands before older ones and counts as older than it is. Raises StoreUnavailable.
+    """
+    sets = list(product(queues, range(store.partitions)))
+    names = [store.keys.ready(partition, queue) for queue, partition in sets]
+    counts = [PlainCall((b"ZCARD", name)) for name in names]
+    firsts = [PlainCall((b"ZRANGE", name, 0, 0, b"WITHSCORES")) for name in names]
+    (seconds, micros), *replies = store.call([PlainCall((b"TIME",)), *counts, *firsts])
+    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    waiting = dict.fromkeys(queues, (0, 0))
+    by_set = zip(sets, replies[: len(sets)], replies[len(sets) :], strict=True)
+    for (queue, _), count, first in by_set:
+        steps, oldest_ms = waiting[queue]
+        age_ms = now_ms - round(float(first[1])) if first else 0
+        waiting[queue] = steps + int(count), max(oldest_ms, age_ms)
+    return waiting
