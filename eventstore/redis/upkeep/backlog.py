@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall
@@ -24,6 +25,12 @@ def backlogs(store: RedisClient, queues: Sequence[str]) -> dict[str, tuple[int, 
     by_set = zip(sets, replies[: len(sets)], replies[len(sets) :], strict=True)
     for (queue, _), count, first in by_set:
         steps, oldest_ms = waiting[queue]
-        age_ms = now_ms - round(float(first[1])) if first else 0
+        age_ms = now_ms - _score_of(first) if first else 0
         waiting[queue] = steps + int(count), max(oldest_ms, age_ms)
     return waiting
+
+
+def _score_of(first: Sequence[Any]) -> int:
+    """Return the score of the only member in a reply: a flat list, or one of pairs, as the protocol has it."""
+    _, score = first[0] if isinstance(first[0], list) else first
+    return round(float(score))

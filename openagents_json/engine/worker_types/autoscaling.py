@@ -51,7 +51,7 @@ class Scale:
     """How many workers there should be, and what has to be remembered until the next look.
 
     `calm_ms` is since when nothing has waited, `pause_ms` how long that has to last, `fewer` how many go then.
-    `known` is how many what arrived needed when some of it waited; below that, they go one by one. `tried` tells that
+    `required` is how many what arrived needed when some of it waited; below that, they go one by one. `tried` tells that
     there are fewer since, and nothing has waited yet.
     """
 
@@ -61,7 +61,7 @@ class Scale:
     pause_ms: float
     backlog: int = 0
     fewer: int = 1
-    known: int = 0
+    required: int = 0
     tried: bool = False
 
 
@@ -86,16 +86,16 @@ def _grown(
     pause_ms = looked.pause_ms
     if looked.tried:
         pause_ms = min(2 * pause_ms, policy.longest_idle_ms)
-    needed, known = looked.count, max(looked.known, looked.count)
+    needed, required = looked.count, max(looked.required, looked.count)
     if working >= looked.count:  # else those that begin may be enough
-        needed, known = _needed(before, looked, load, working, policy)
+        needed, required = _needed(before, looked, load, working, policy)
     return replace(
         looked,
         count=_bounded(max(looked.count, min(needed, 2 * looked.count + 1)), policy),
         calm_ms=looked.looked_ms,
         pause_ms=pause_ms,
         fewer=1,
-        known=known,
+        required=required,
         tried=False,
     )
 
@@ -120,9 +120,11 @@ def _needed(
 def _shrunk(looked: Scale, policy: Policy) -> Scale:
     if looked.looked_ms - looked.calm_ms < looked.pause_ms:
         return replace(looked, count=_bounded(looked.count, policy))
-    if looked.tried and looked.count < looked.known:  # so many were not needed any more
-        looked = replace(looked, known=0)
-    above = looked.count - looked.known
+    if (
+        looked.tried and looked.count < looked.required
+    ):  # so many were not needed any more
+        looked = replace(looked, required=0)
+    above = looked.count - looked.required
     fewer = min(looked.fewer, above) if above > 0 else 1
     count = _bounded(looked.count - fewer, policy)
     if count == looked.count:
