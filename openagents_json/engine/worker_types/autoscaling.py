@@ -51,8 +51,8 @@ class Scale:
     """How many workers there should be, and what has to be remembered until the next look.
 
     `calm_ms` is since when nothing has waited, `pause_ms` how long that has to last, `fewer` how many go then.
-    `required` is how many what arrived needed when some of it waited; below that, they go one by one. `tried` tells that
-    there are fewer since, and nothing has waited yet.
+    `required` is how many what arrived needed when some of it waited; below that, they go one by one. `tried` tells
+    that there are fewer since, and nothing has waited yet.
     """
 
     count: int
