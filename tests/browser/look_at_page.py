@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from openagents_json.engine import Engine
+from openagents_json.engine import Engine, Schedule
 from tests.browser.browsing import browser, opened, picture, violations
-from tests.conftest import SharedServers
+from tests.conftest import SharedServers, wait_for
 from tests.integration.services.calling import (
     ASKING,
     BREAKING,
     GREETING,
+    TALKING,
+    deliver,
     engine_on,
     serving_api,
 )
@@ -147,6 +149,67 @@ def test_a_run_is_forked_with_other_inputs_and_one_that_failed_is_mended(
         page.wait_for_selector(".heading .is-completed")
 
 
+def test_a_run_is_explained_compared_and_heard(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    one, other = ended(engine, GREETING, name="Ada"), ended(engine, GREETING, name="Bo")
+    failed, talked = ended(engine, BREAKING), ended(engine, TALKING)
+    with opened(chromium, f"{url}/#/runs/{one}") as page:
+        page.fill("input[name=other]", other)
+        page.click("button:text-is('Compare')")
+        page.wait_for_selector("td:text-is('input name')")
+        assert page.evaluate("location.hash") == f"#/runs/{one}?compare={other}"
+        page.goto(f"{url}/#/runs/{failed}")
+        page.click("button:text-is('Explain')")
+        page.wait_for_selector(".panel:has-text('it broke') td:text-is('failed')")
+        page.goto(f"{url}/#/runs/{talked}")
+        page.click("button:text-is('Show what its steps say')")
+        page.wait_for_selector("[role=log] pre:has-text('2')")
+
+
+def test_what_failed_is_retried_at_once_and_views_are_kept(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    runs = [ended(engine, BREAKING) for _ in range(3)]
+    with opened(chromium, f"{url}/#/runs?workflow=breaking") as page:
+        page.click("button:text-is('Retry all …')")
+        page.click("dialog button:text-is('Retry 3 runs')")
+        page.wait_for_selector("dialog p:has-text('3 of 3 done.')")
+        command = page.inner_text("dialog pre")
+        assert "--where workflow=breaking --where status=failed" in command
+        page.keyboard.press("Escape")
+        wait_for(lambda: all(engine.state(run).status == "failed" for run in runs))
+        page.click("summary:has-text('Views')")
+        page.fill(".menu input[name=name]", "broken")
+        page.keyboard.press("Enter")
+        page.click("summary:has-text('Columns')")
+        page.uncheck("label:has-text('Started') input")
+        page.wait_for_selector("th:text-is('Started')", state="detached")
+        page.reload()
+        page.click("summary:has-text('Views')")
+        page.wait_for_selector(".menu a:text-is('broken')")
+        assert page.query_selector("th:text-is('Started')") is None
+
+
+def test_a_schedule_is_paused_and_triggered(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    engine.publish(ASKING)
+    with opened(chromium, f"{url}/#/schedules") as page:
+        page.wait_for_selector(".panel pre")
+        engine.schedules.create(Schedule("nightly", "asking", cron="0 2 * * *"))
+        page.click(".fold:text-is('nightly')")
+        page.wait_for_selector("td li time")
+        page.click("button:text-is('Trigger')")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("dialog", state="detached")
+        wait_for(lambda: engine.views.count() == 1)
+        page.click("button:text-is('Pause')")
+        assert "schedules pause nightly" in page.inner_text("dialog pre >> nth=0")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("td .is-paused")
+
+
 def test_nothing_of_a_run_becomes_markup(
     chromium: Any, engine: Engine, url: str
 ) -> None:
@@ -197,7 +260,10 @@ def test_nobody_is_kept_out(
     chromium: Any, engine: Engine, url: str, options: dict[str, Any]
 ) -> None:
     engine.publish(APPROVING)
-    ended(engine, BREAKING)
+    engine.publish(ASKING)
+    engine.schedules.create(Schedule("nightly", "asking", cron="0 2 * * *"))
+    deliver(engine, "pushes", "one")
+    failed = ended(engine, BREAKING)
     engine.start(ASKING)
     run = engine.start(APPROVING)
     engine.signal(run, "decision", {"ok": True})
@@ -209,10 +275,13 @@ def test_nobody_is_kept_out(
             ("inbox", "td button"),
             ("failures", ".fold"),
             ("workers", "tbody tr"),
+            ("schedules", "tbody tr"),
+            ("hooks", "tbody tr"),
             ("catalog", "tbody tr"),
             ("catalog/approving/1.0.0", ".graph svg"),
             (f"runs/{run.id}", ".box.is-completed"),
             (f"runs/{run.id}?at=3", "tr.now"),
+            (f"runs/{run.id}?compare={failed}", "[aria-label='What differs']"),
         ):
             page.goto(f"{url}/#/{address}")
             page.wait_for_selector(there)

@@ -6,6 +6,10 @@ const app = new URL("../../../openagents_json/server/page/files/app/", import.me
 const { duration, errorLine, quoted } = await import(new URL("formats.js", app));
 const { axis, placeOf } = await import(new URL("run/axis.js", app));
 const { fieldsOf, initialText, valueOf } = await import(new URL("parts/schema.js", app));
+const { whereOptions } = await import(new URL("runs/where.js", app));
+const { changesOf } = await import(new URL("run/edited.js", app));
+const { differences } = await import(new URL("run/differences.js", app));
+const { withEntries } = await import(new URL("run/emitted.js", app));
 const { standings } = await import(new URL("run/standing.js", app));
 
 test("durations are said as people say them", () => {
@@ -94,4 +98,36 @@ test("what is no object is one field, and without a schema it is any JSON", () =
   assert.equal(valueOf(fieldsOf(null), { "": "" }), null);
   assert.deepEqual(valueOf(fieldsOf(null), { "": '{"a": 1}' }), { a: 1 });
   assert.deepEqual(valueOf(fieldsOf({ properties: {} }), {}), {});
+});
+
+test("the command line is told the same filter as the API", () => {
+  const query = new URLSearchParams("status=failed&label=team=sales&forked_from=R&took_over_ms=1500&held=true&after=x&limit=9");
+  assert.deepEqual(whereOptions(query).filter((word) => word !== "--where"), [
+    "status=failed", "label.team=sales", "source=R", "took_over=1.5s", "held=yes",
+  ]);
+});
+
+test("of edited inputs, only what is another goes with a fork", () => {
+  assert.equal(changesOf({ a: 1, b: [2] }, { a: 1, b: [2] }), null);
+  assert.deepEqual(changesOf({ a: 1, b: [2] }, { a: 1, b: [3], c: null }), { b: [3], c: null });
+});
+
+test("what differs between two runs is a row each", () => {
+  const change = { path: "name", one: "Ada", other: "Bo", missing: "" };
+  const step = { step: "say", one: "completed", other: "", inputs: [], output: [{ ...change, path: "", missing: "other" }], error: [] };
+  const rows = differences({ status: ["completed", "failed"], builds: [], inputs: [change], steps: [step], output: [] });
+  assert.deepEqual(rows, [
+    { where: "status", one: "completed", other: "failed" },
+    { where: "input name", one: '"Ada"', other: '"Bo"' },
+    { where: "say", one: "completed", other: "–" },
+    { where: "say output", one: '"Ada"', other: "–" },
+  ]);
+});
+
+test("what a step says is joined by attempt", () => {
+  const entries = [
+    { step: "talk", attempt: 1, value: { token: "a " } }, { step: "talk", attempt: 1, value: "b" },
+    { step: "talk", attempt: 2, value: { n: 1 } },
+  ];
+  assert.deepEqual(withEntries({ talk: "" }, entries), { talk: "a b", "talk, attempt 2": '{"n":1}\n' });
 });

@@ -4,7 +4,9 @@ import { apiKey } from "./key.js";
 import { Catalog } from "./catalog/page.js";
 import { Workflow } from "./catalog/workflow.js";
 import { Failures } from "./lists/failures.js";
+import { HooksPage } from "./lists/hooks.js";
 import { Inbox } from "./lists/inbox.js";
+import { Schedules } from "./lists/schedules.js";
 import { Workers } from "./lists/workers.js";
 import { Frame } from "./parts/frame.js";
 import { Run } from "./run/page.js";
@@ -19,6 +21,8 @@ const LISTS = {
   inbox: ["Inbox", Inbox],
   failures: ["Failures", Failures],
   catalog: ["Catalog", Catalog],
+  schedules: ["Schedules", Schedules],
+  hooks: ["Hooks", HooksPage],
   workers: ["Workers", Workers],
 };
 

@@ -30,6 +30,19 @@ export const OPERATIONS = Object.freeze({
   forkRun: "POST /v1/runs/{run}/fork",
   skipStep: "POST /v1/runs/{run}/skip",
   completeStep: "POST /v1/runs/{run}/complete",
+  explainRun: "GET /v1/runs/{run}/explanation",
+  diffRuns: "GET /v1/runs/{run}/diff/{other}",
+  followRunOutput: "GET /v1/runs/{run}/output",
+  listSchedules: "GET /v1/schedules",
+  putSchedule: "PUT /v1/schedules/{name}",
+  nextFirings: "GET /v1/schedules/{name}/next",
+  pauseSchedule: "POST /v1/schedules/{name}/pause",
+  resumeSchedule: "POST /v1/schedules/{name}/resume",
+  triggerSchedule: "POST /v1/schedules/{name}/trigger",
+  listHooks: "GET /v1/hooks",
+  putHook: "PUT /v1/hooks/{name}",
+  listDeliveries: "GET /v1/hooks/{name}/deliveries",
+  listWebhooks: "GET /v1/webhooks",
   retryRun: "POST /v1/runs/{run}/retry",
   signalRun: "POST /v1/runs/{run}/signal/{name}",
 });
@@ -53,7 +66,7 @@ export function request(operation, path = {}, query = new URLSearchParams()) {
  * Return a request as a command for curl; it names the API key and does not show it.
  * @param {string} operation
  * @param {Record<string, string>} path
- * @param {unknown} body
+ * @param {unknown} [body]
  */
 export function curl(operation, path, body) {
   const { method, url } = request(operation, path);
@@ -61,8 +74,7 @@ export function curl(operation, path, body) {
   const words = [
     `curl -X ${method} ${quoted(url.href)}`,
     ...key,
-    "-H 'Content-Type: application/json'",
-    `-d ${quoted(JSON.stringify(body))}`,
+    ...(body === undefined ? [] : ["-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(body))}`]),
   ];
   return words.join(" ");
 }

@@ -6,6 +6,8 @@ const SECTIONS = [
   ["inbox", "Inbox"],
   ["failures", "Failures"],
   ["catalog", "Catalog"],
+  ["schedules", "Schedules"],
+  ["hooks", "Hooks"],
   ["workers", "Workers"],
 ];
 

@@ -3,7 +3,8 @@ import { go, link } from "../address.js";
 import { call } from "../api.js";
 import { Dialog } from "../parts/dialog.js";
 import { SchemaFields, useSchemaForm } from "../parts/schema_form.js";
-import { ACTIONS, changesOf, cliCommand, curlCommand } from "./commands.js";
+import { ACTIONS, cliCommand, curlCommand } from "./commands.js";
+import { changesOf } from "./edited.js";
 
 const SIGNAL = /** @type {import("./commands.js").Action} */ (ACTIONS.find(({ name }) => name === "signal"));
 

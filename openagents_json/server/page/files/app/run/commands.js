@@ -130,16 +130,6 @@ export const ACTIONS = [
 ];
 
 /**
- * Return what of edited inputs is not as it was; null where nothing is.
- * @param {Record<string, unknown>} inputs
- * @param {Record<string, unknown>} edited
- */
-export function changesOf(inputs, edited) {
-  const changed = Object.entries(edited).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(inputs[name]));
-  return changed.length === 0 ? null : Object.fromEntries(changed);
-}
-
-/**
  * Return the command that does the same.
  * @param {Action} action
  * @param {string} run

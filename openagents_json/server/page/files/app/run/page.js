@@ -6,8 +6,10 @@ import { usePolling } from "../polling.js";
 import { Actions } from "./actions.js";
 import { Graph } from "./graph.js";
 import { History } from "./history.js";
+import { Insight } from "./insight.js";
 import { useLiveRun } from "./live.js";
 import { Slider, useMoment } from "./moment.js";
+import { Output } from "./output.js";
 import { Steps, rowsThen } from "./steps.js";
 import { Summary } from "./summary.js";
 import { Timeline } from "./timeline.js";
@@ -46,6 +48,7 @@ export function Run({ run, query }) {
     ${!live.isConnected.value && html`<p class="problem" role="alert">The connection is lost; trying again. What is shown may be older.</p>`}
     <${Summary} overview=${overview} />
     <${Actions} info=${info} waits=${overview.waits} version=${version} onDone=${live.again} />
+    <${Insight} run=${run} version=${info.version} other=${query.get("compare") ?? ""} />
     <div class="panel sticky">
       <${Slider} events=${events} version=${version} />
       ${then && html`<p class="then">As it was then: <${Status} status=${then.status} /></p>`}
@@ -60,13 +63,14 @@ export function Run({ run, query }) {
       </section>
     </div>
     <section aria-labelledby="steps"><h2 id="steps">Steps</h2>
-      <${Steps} rows=${rows} steps=${shown.steps} bars=${timeline?.bars ?? []} nowMs=${untilMs ?? overview.now_ms} chosen=${chosen} />
+      <${Steps} rows=${rows} steps=${shown.steps} bars=${timeline?.bars ?? []} events=${events} nowMs=${untilMs ?? overview.now_ms} chosen=${chosen} />
     </section>
     <section aria-labelledby="data"><h2 id="data">Inputs and output</h2>
       <div class="columns">
         <${Value} label="Inputs" value=${shown.inputs} />
         <${Value} label="Output" value=${shown.output} />
       </div>
+      <${Output} run=${run} />
     </section>
     <section aria-labelledby="history"><h2 id="history">History</h2><${History} events=${events} version=${version} /></section>
   `;

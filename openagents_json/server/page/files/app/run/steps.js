@@ -1,4 +1,4 @@
-import { html, useSignal } from "../../vendored/preact.js";
+import { html, useMemo, useSignal } from "../../vendored/preact.js";
 import { errorLine } from "../formats.js";
 import { useKept } from "../parts/kept.js";
 import { Status, Time, Took, Value } from "../parts/small.js";
@@ -27,12 +27,13 @@ export function rowsThen(rows, steps, untilMs) {
 
 /**
  * The steps of a run; each can be opened to what it was given, what it returned, and its attempts.
- * @param {{rows: any[], steps: any[], bars: any[], nowMs: number, chosen: string}} properties
+ * @param {{rows: any[], steps: any[], bars: any[], events: any[], nowMs: number, chosen: string}} properties
  */
-export function Steps({ rows, steps, bars, nowMs, chosen }) {
+export function Steps({ rows, steps, bars, events, nowMs, chosen }) {
   const most = useSignal(SHOWN);
   const stepOf = new Map(steps.map((step) => [step.id, step]));
   const barOf = new Map(bars.map((bar) => [bar.path, bar]));
+  const builds = useMemo(() => buildsOf(events), [events]);
   const kept = useKept();
   const shown = rows.slice(0, most.value);
   return html`<div class="scroll" role="group" tabindex="0" aria-label="Steps"><table class="steps">
@@ -45,16 +46,25 @@ export function Steps({ rows, steps, bars, nowMs, chosen }) {
       const step = stepOf.get(row.path);
       const bar = barOf.get(row.path);
       const until = row.began_ms ? (row.ended_ms ?? nowMs) : 0;
-      const shows = [row.status, row.attempts, row.began_ms, until, row.reason, row.counts && counted(row), errorLine(row.error), bar, !step, isChosen];
-      return kept(row.path, shows, () => html`<${Row} key=${row.path} row=${row} step=${step} bar=${bar} nowMs=${until} isChosen=${isChosen} />`);
+      const shows = [row.status, row.attempts, row.began_ms, until, row.reason, row.counts && counted(row), errorLine(row.error), bar, !step, builds, isChosen];
+      return kept(row.path, shows, () => html`<${Row} key=${row.path} row=${row} step=${step} bar=${bar} builds=${builds} nowMs=${until} isChosen=${isChosen} />`);
     })}</tbody>
   </table></div>
   ${rows.length > shown.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
     Show more: ${rows.length - shown.length} are left</button>`}`;
 }
 
-/** @param {{row: any, step: any, bar: any, nowMs: number, isChosen: boolean}} properties */
-function Row({ row, step, bar, nowMs, isChosen }) {
+/**
+ * Return which build of its component each attempt ran, by step and number.
+ * @param {any[]} events
+ */
+function buildsOf(events) {
+  const began = events.filter(({ type, data }) => type === "StepStarted" && data?.build);
+  return new Map(began.map(({ step, attempt, data }) => [`${step} ${attempt}`, data.build]));
+}
+
+/** @param {{row: any, step: any, bar: any, builds: Map<string, string>, nowMs: number, isChosen: boolean}} properties */
+function Row({ row, step, bar, builds, nowMs, isChosen }) {
   const isOpen = useSignal(false);
   const depth = row.path.split(".").length - 1;
   const id = `step-${row.path}`;
@@ -72,7 +82,7 @@ function Row({ row, step, bar, nowMs, isChosen }) {
     <td><${Took} from=${row.began_ms} to=${row.began_ms && (row.ended_ms ?? nowMs)} /></td>
     <td class="error">${row.counts && counted(row)} ${errorLine(row.error)} ${row.reason}</td>
   </tr>
-  ${isOpen.value && html`<tr id=${id}><td colspan="6"><${Details} step=${step} bar=${bar} nowMs=${nowMs} /></td></tr>`}`;
+  ${isOpen.value && html`<tr id=${id}><td colspan="6"><${Details} step=${step} bar=${bar} builds=${builds} usage=${row.usage} nowMs=${nowMs} /></td></tr>`}`;
 }
 
 /** @param {any} row */
@@ -81,23 +91,24 @@ function counted(row) {
   return `${parts.join(", ")}${row.total >= 0 ? ` of ${row.total}` : ""}`;
 }
 
-/** @param {{step: any, bar: any, nowMs: number}} properties */
-function Details({ step, bar, nowMs }) {
+/** @param {{step: any, bar: any, builds: Map<string, string>, usage: any, nowMs: number}} properties */
+function Details({ step, bar, builds, usage, nowMs }) {
   const attempts = (bar?.spans ?? []).filter(
     (/** @type {any} */ span) => span.kind === "attempt" && span.began_ms <= nowMs,
   );
   return html`${attempts.length > 0 && html`<table>
     <caption>Attempts</caption>
     <thead><tr><th scope="col">Number</th><th scope="col">Ended</th><th scope="col">Began</th><th scope="col">Took</th>
-      <th scope="col">Worker</th><th scope="col">Error</th></tr></thead>
+      <th scope="col">Worker</th><th scope="col">Build</th><th scope="col">Error</th></tr></thead>
     <tbody>${attempts.map((/** @type {any} */ span) => html`<tr key=${span.began_ms}>
       <td class="number">${span.attempt}</td><td><${Status} status=${span.end || "started"} /></td>
       <td><${Time} ms=${span.began_ms} /></td><td><${Took} from=${span.began_ms} to=${span.ended_ms ?? nowMs} /></td>
-      <td><code>${span.worker}</code></td><td class="error">${errorLine(span.error)}</td>
+      <td><code>${span.worker}</code></td><td><code>${builds.get(`${step.id} ${span.attempt}`)}</code></td><td class="error">${errorLine(span.error)}</td>
     </tr>`)}</tbody>
   </table>`}
   <div class="columns">
     <${Value} label="Inputs" value=${step.inputs} />
     ${step.error ? html`<${Value} label="Error" value=${step.error} />` : html`<${Value} label="Output" value=${step.output} />`}
+    ${usage && html`<${Value} label="Usage" value=${usage} />`}
   </div>`;
 }

@@ -27,7 +27,7 @@ export function StatusCounts({ query }) {
       const isChosen = chosen.includes(status);
       const count = value.value?.[status];
       return html`<li key=${status}>
-        <a class=${`count is-${status}`} href=${toggled(narrowed, chosen, status)} aria-current=${isChosen ? "true" : null}>
+        <a class=${`count is-${status}${count === 0 ? " is-none" : ""}`} href=${toggled(narrowed, chosen, status)} aria-current=${isChosen ? "true" : null}>
           <span class="number">${count ?? "–"}</span>
           <span><span aria-hidden="true">${mark(status)}</span> ${status}</span>
         </a>

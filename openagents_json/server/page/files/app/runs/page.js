@@ -6,7 +6,9 @@ import { ProblemNote } from "../parts/small.js";
 import { Filters } from "./filters.js";
 import { Beginning } from "./beginning.js";
 import { StatusCounts } from "./counts.js";
+import { Bulk } from "./bulk.js";
 import { RunTable } from "./table.js";
+import { Views } from "./views.js";
 
 const EVERY_MS = 2_000;
 
@@ -30,6 +32,7 @@ export function Runs({ query }) {
     </div>
     <${StatusCounts} query=${query} />
     <${Filters} query=${query} />
+    <div class="tools"><${Views} query=${query} /><${Bulk} query=${query} /></div>
     <${ProblemNote} problem=${problem.value} isKept=${page !== null} />
     ${page === null && !problem.value && html`<p class="hint" role="status">Loading</p>`}
     ${isEmpty && html`<p role="status">No run is like that. <a href=${link(["runs"])}>Show all runs</a></p>`}
