@@ -5,8 +5,10 @@ import { duration, time } from "../formats.js";
 
 const PLAYED_EVERY_MS = 400;
 
-/** While the slider is dragged, the rest follows at most so often. */
+/** While the slider is dragged, the rest follows at most so often; less often in a long run, of which more is drawn. */
 const FOLLOWS_AFTER_MS = 150;
+const FOLLOWS_AFTER_MOST_MS = 600;
+const EVENTS_A_MS = 20;
 const KEPT = 500;
 
 /**
@@ -78,7 +80,8 @@ export function goToMoment(version) {
 export function Slider({ events, version }) {
   const isPlaying = useSignal(false);
   const last = events.length;
-  const { dragged, drag } = useDragging();
+  const pauseMs = Math.min(Math.max(FOLLOWS_AFTER_MS, last / EVENTS_A_MS), FOLLOWS_AFTER_MOST_MS);
+  const { dragged, drag } = useDragging(pauseMs);
   const at = dragged || version || last;
   const event = events[at - 1];
   useEffect(() => {
@@ -116,8 +119,11 @@ export function Slider({ events, version }) {
   </div>`;
 }
 
-/** Let the slider be where it is dragged to, and the rest follow now and then: it is much more to draw. */
-function useDragging() {
+/**
+ * Let the slider be where it is dragged to, and the rest follow now and then: it is much more to draw.
+ * @param {number} pauseMs
+ */
+function useDragging(pauseMs) {
   const dragged = useSignal(0);
   const timer = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -128,7 +134,7 @@ function useDragging() {
   };
   const drag = (/** @type {number} */ version) => {
     dragged.value = version;
-    timer.current ??= setTimeout(arrive, FOLLOWS_AFTER_MS);
+    timer.current ??= setTimeout(arrive, pauseMs);
   };
   return { dragged: dragged.value, drag };
 }
