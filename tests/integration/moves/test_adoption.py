@@ -96,10 +96,10 @@ def counted(engine: Engine) -> list[Any]:
 
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
-def test_tens_of_thousands_of_events_come_in_at_once_and_in_few_calls(
+def test_ten_thousand_events_come_in_at_once_and_in_few_calls(
     store: Callable[[], Engine], is_open: bool
 ) -> None:
-    count = 20_000
+    count = 10_000
     capsule = long(waiting(store()), count)
     if not is_open:
         ends = [

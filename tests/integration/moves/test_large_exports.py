@@ -17,7 +17,7 @@ from openagents_json.engine import Engine
 from openagents_json.engine.archive.archive import Departure
 from openagents_json.engine.archive.capsules import export, pack, unpack
 from tests.acceptance.processes import COMMAND, ROOT, openagents, openagents_bytes
-from tests.conftest import Server
+from tests.conftest import Server, SharedServers
 from tests.fork_server import ForkedProcess
 from tests.integration.faults.proxy import StirringProxy
 
@@ -60,6 +60,12 @@ class Large(NamedTuple):
         keys = self.engine.core.store.keys
         key = keys.blob(keys.partition_of(self.run), sha)
         return b"GET\r\n$%d\r\n%s\r\n" % (len(key), key)
+
+
+@pytest.fixture(scope="module")
+def server(shared_servers: SharedServers) -> Server:
+    """One kind of server: what is asked of either is shown where its scripts are."""
+    return shared_servers.of("valkey")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine
 from openagents_json.engine.hooks.incoming import Incoming
 from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
-from openagents_json.server.application import Service, create_app
+from openagents_json.server.application import Service, create_app, document
 from tests.conftest import Server, wait_for
 
 GREETING = {
@@ -35,6 +36,12 @@ ASKING = {
 }
 BREAKING = {"id": "breaking", "steps": [{"id": "fall", "component": "breaks"}]}
 TALKING = {"id": "talking", "steps": [{"id": "talk", "component": "talks"}]}
+
+
+@functools.cache
+def document_of(service: Service) -> dict[str, Any]:
+    """Return the OpenAPI document of a service; made once, as that takes half a second."""
+    return document(service)
 
 
 def greet(name: str) -> str:

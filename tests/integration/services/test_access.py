@@ -11,10 +11,14 @@ from httpx import Client
 from openagents_json.engine import Engine
 from openagents_json.engine.api_keys import ROLES
 from openagents_json.engine.errors import ApiKeyNotFound, InvalidApiKey
-from openagents_json.server.application import document
 from openagents_json.server.http.known_keys import MOST, TRUSTED_MS, KnownKeys
 from tests.conftest import Server, SharedServers, wait_for
-from tests.integration.services.calling import ASKING, engine_on, serving_api
+from tests.integration.services.calling import (
+    ASKING,
+    document_of,
+    engine_on,
+    serving_api,
+)
 
 pytestmark = pytest.mark.one_worker
 
@@ -118,7 +122,7 @@ def operations() -> list[tuple[str, str, str]]:
     """Return name, method and path of each operation."""
     return [
         (operation["operationId"], method, path)
-        for path, methods in document("all")["paths"].items()
+        for path, methods in document_of("all")["paths"].items()
         for method, operation in methods.items()
     ]
 

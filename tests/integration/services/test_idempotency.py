@@ -13,7 +13,6 @@ from httpx import Client
 from openagents_json.engine import Engine
 from openagents_json.engine.steering.errors import KeyReused, RequestUnderWay
 from openagents_json.engine.steering.requests import CarriedRequest
-from openagents_json.server.application import document
 from openagents_json.server.execution import steering
 from tests.conftest import Server, SharedServers
 from tests.integration.services.calling import (
@@ -21,6 +20,7 @@ from tests.integration.services.calling import (
     BREAKING,
     calling,
     deliver,
+    document_of,
     engine_on,
 )
 from tests.integration.services.calling import GREETING as WITH_INPUTS
@@ -135,7 +135,7 @@ def posts() -> dict[str, str]:
     return {
         operation["operationId"]: path
         for service in ("registry", "execution")
-        for path, methods in document(service)["paths"].items()
+        for path, methods in document_of(service)["paths"].items()
         for method, operation in methods.items()
         if method == "post"
     }
@@ -144,7 +144,7 @@ def posts() -> dict[str, str]:
 def test_each_post_of_both_services_takes_a_key_and_is_shown_here() -> None:
     assert posts().keys() == RUN_POSTS.keys() | POSTS.keys() | OF_LEASES.keys()
     for service in ("registry", "execution"):
-        for path, methods in document(service)["paths"].items():
+        for path, methods in document_of(service)["paths"].items():
             if "post" in methods:
                 names = {each["name"] for each in methods["post"]["parameters"]}
                 assert "idempotency-key" in names, path

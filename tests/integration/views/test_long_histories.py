@@ -22,7 +22,7 @@ from executor.errors import RunNotFound
 from openagents_json.engine import Engine
 from openagents_json.engine.audit import AuditService
 from tests.acceptance.processes import COMMAND, ROOT
-from tests.conftest import Server
+from tests.conftest import Server, SharedServers
 from tests.fork_server import ForkedProcess
 from tests.integration.views.overheard import most_asked_for, overheard
 
@@ -37,6 +37,12 @@ class Long(NamedTuple):
 
     engine: Engine
     where: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def server(shared_servers: SharedServers) -> Server:
+    """One kind of server: what is asked of either is shown where its scripts are."""
+    return shared_servers.of("valkey")
 
 
 @pytest.fixture(scope="module")
