@@ -32,6 +32,7 @@
 <prefix>:registry:<part>     hash    API keys and hooks by name; of older versions, workflows and components too
 <prefix>:asked:<hash>        string  "<run> <workflow>" that an idempotency key stands for; expires
 <prefix>:request:<hash>      hash    a request with an idempotency key, see lua/request.lua; expires
+<prefix>:allowance:<key id>  string  what a caller of the services may still ask for, see lua/allowance.lua; expires
 <prefix>:remote              hash    workers over HTTP that were seen lately, as <prefix>:workers
 <prefix>:remote:claim:<id>   string  what a claim over HTTP was given, for whoever lost the answer; expires
 <prefix>:confirmed           string  written before replicas are waited for, see replication.py
@@ -239,6 +240,10 @@ class Keyspace:
     def request(self, digest: str) -> bytes:
         """Name what is known of a request with an idempotency key, by a hash of that."""
         return f"{self.prefix}:request:{digest}".encode()
+
+    def allowance(self, caller: str) -> bytes:
+        """Name what a caller of the services may still ask for."""
+        return f"{self.prefix}:allowance:{caller}".encode()
 
     def remote_claim(self, claim: str) -> bytes:
         """Name what a claim over HTTP was given."""

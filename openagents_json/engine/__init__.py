@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from eventstore.event import Emitted, Recorded
     from eventstore.passwords import has_password, masked, traceback_of
     from eventstore.private_files import is_there, replacing
+    from eventstore.redis.coordination.allowances import Allowance
     from eventstore.redis.driver.fitness.rewriting import LogState
     from eventstore.redis.leases.record import LeaseRecord
     from executor.coordination.overlaps import OVERLAPS
@@ -118,6 +119,7 @@ if TYPE_CHECKING:
     from projections.steps import ComponentStatistics
 
 __all__ = [
+    "Allowance",
     "ApiKey",
     "Audit",
     "Bounds",
@@ -231,6 +233,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Allowance": "eventstore.redis.coordination.allowances",
     "ApiKey": "openagents_json.engine.api_keys",
     "Audit": "projections.ledger.findings",
     "Bounds": "openagents_json.workflow.core.bounds",

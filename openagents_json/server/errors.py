@@ -7,6 +7,8 @@ Forbidden
 +-- RoleTooLow          the role of a caller does not allow a request
 +-- OpenToOthers        a service without API keys was to listen where others reach it
 +-- CalledFromElsewhere a page that is not this machine's asked a service without API keys
+LimitReached
++-- TooManyRequests     an API key has sent all requests that it may for now
 Unavailable
 +-- ServicesNotReady    the application around the services has not begun
 OpenAgentsError
@@ -20,6 +22,7 @@ from openagents_json.errors import (
     ContentTooLarge,
     Forbidden,
     InvalidArgument,
+    LimitReached,
     OpenAgentsError,
     Unavailable,
 )
@@ -90,6 +93,19 @@ class Unauthenticated(OpenAgentsError):
 
     def __init__(self, why: str) -> None:
         super().__init__(why, remedy="send `Authorization: Bearer KEY` with an API key")
+
+
+class TooManyRequests(LimitReached):
+    """An API key has sent all requests that it may for now."""
+
+    code = "too_many_requests"
+
+    def __init__(self, name: str, rate: str, wait_seconds: int) -> None:
+        self.wait_seconds = wait_seconds
+        super().__init__(
+            f"the API key {name!r} may send {rate} requests, and has sent them",
+            remedy=f"send it again in {wait_seconds} s",
+        )
 
 
 class ServicesNotReady(Unavailable):

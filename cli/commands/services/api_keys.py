@@ -30,8 +30,11 @@ def api_keys() -> None:
     help="Look; start and steer runs; publish; erase and give keys; run steps, and nothing else.",
 )
 @click.option("--lasts", type=Duration(), help="Until it expires: 90d, 12h.")
+@click.option(
+    "--rate", default="", help="Requests that it may send: 100/s, 6000/m, 10000/h."
+)
 @changing_options
-def create(target: Target, name: str, role: str, lasts: int | None) -> None:
+def create(target: Target, name: str, role: str, lasts: int | None, rate: str) -> None:
     """Make a key, and print its secret.
 
     Nobody can show it again. NAME stands in histories for who has it.
@@ -40,7 +43,7 @@ def create(target: Target, name: str, role: str, lasts: int | None) -> None:
     Example: openagents api-keys create dashboard --role viewer --lasts 90d
     """
     with target.engine(create=True) as engine:
-        new_key = engine.api_keys.create(name, role, lasts_ms=lasts)
+        new_key = engine.api_keys.create(name, role, lasts_ms=lasts, rate=rate)
     _give(target, new_key)
 
 
@@ -54,7 +57,7 @@ def list_keys(target: Target) -> None:
     """
     with target.engine() as engine:
         keys = engine.api_keys.every()
-    header = ("id", "name", "role", "created (UTC)", "by", "expires (UTC)")
+    header = ("id", "name", "role", "created (UTC)", "by", "expires (UTC)", "rate")
     rows = (
         (
             key.id,
@@ -63,10 +66,37 @@ def list_keys(target: Target) -> None:
             second(key.created_ms),
             key.created_by,
             second(key.expires_ms) if key.expires_ms else "never",
+            key.rate or "any",
         )
         for key in keys
     )
     show(keys, header, rows, as_json=target.as_json)
+
+
+@api_keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--rate",
+    required=True,
+    help="Requests that it may send: 100/s, 6000/m, 10000/h; none for as many as it likes.",
+)
+@changing_options
+def limit(target: Target, key_id: str, rate: str) -> None:
+    """Bound the requests that a key may send, over all instances together.
+
+    Whoever sends more is answered with 429 and when to come again. Every instance knows within two seconds.
+
+    \b
+    Example: openagents api-keys limit 0f3a91c2d4e5 --rate 600/m
+    """
+    with target.engine() as engine:
+        key = engine.api_keys.limit(key_id, "" if rate == "none" else rate)
+    answer(
+        key,
+        f"API key {key_id} may send {key.rate or 'as many'} requests"
+        + ("" if key.rate else " as it likes"),
+        as_json=target.as_json,
+    )
 
 
 @api_keys.command()

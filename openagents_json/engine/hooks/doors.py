@@ -24,12 +24,13 @@ class HookDoors:
     @property
     def api_keys(self) -> ApiKeys:
         """Return the keys of those who may call the services."""
+        from eventstore.redis.coordination.allowances import Allowances
         from eventstore.redis.coordination.records import RecordTable
         from openagents_json.engine.api_keys import ApiKeys
 
-        return ApiKeys(
-            RecordTable(self.core.store, "api_keys"), self.now_ms, self.actor
-        )
+        store = self.core.store
+        table = RecordTable(store, "api_keys")
+        return ApiKeys(table, Allowances(store), self.now_ms, self.actor)
 
     @property
     def hooks(self) -> Hooks:

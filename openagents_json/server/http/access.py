@@ -19,6 +19,7 @@ from openagents_json.engine.steering.requests import CarriedRequest
 from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
 from openagents_json.server.errors import RoleTooLow, ServicesNotReady, Unauthenticated
 from openagents_json.server.http.known_keys import KnownKeys
+from openagents_json.server.http.rates import count
 
 
 class Role(IntEnum):
@@ -83,7 +84,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 async def identify(request: Request) -> None:
     """Find out who sends a request, before its body is read: nobody else's is held and parsed here.
 
-    Raises Unauthenticated and StoreUnavailable.
+    Raises Unauthenticated, TooManyRequests and StoreUnavailable.
     """
     services = services_of(request)
     if services.keys is None:
@@ -91,7 +92,10 @@ async def identify(request: Request) -> None:
     credentials = await _bearer(request)
     if credentials is None:
         raise Unauthenticated("the request has no API key")
-    request.state.key = await key_of(services.keys, credentials.credentials)
+    key = await key_of(services.keys, credentials.credentials)
+    request.state.key = key
+    if key.rate:
+        await count(request, services.engine.api_keys, key)
 
 
 def acting(needed: Role) -> Callable[..., Awaitable[Engine]]:

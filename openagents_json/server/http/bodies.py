@@ -23,6 +23,7 @@ from openagents_json.server.http.positions import (
     tell_position,
 )
 from openagents_json.server.http.problems import of_error, of_invalid_request
+from openagents_json.server.http.rates import with_rate
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """So large may a body be: a document of the largest size that is taken, and its inputs."""
@@ -112,15 +113,18 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             # Here, and not by the application: it may be that of somebody else, who answers in other words.
+            return with_rate(request, await answer(request))
+
+        async def answer(request: Request) -> Response:
             try:
                 await identify(request)
                 receive = bounded(request.scope, request.receive)
                 strict = _StrictRequest(request.scope, receive)
                 await _look_at_body(strict)
                 asked = await reached(strict)
-                answer = await carry_out_once(self, strict, handle)
-                await tell_position(self, strict, answer, asked)
-                return in_its_place(request, answer)
+                response = await carry_out_once(self, strict, handle)
+                await tell_position(self, strict, response, asked)
+                return in_its_place(request, response)
             except OpenAgentsError as error:
                 return of_error(error)
             except RequestValidationError as error:

@@ -108,7 +108,8 @@ def of_error(error: OpenAgentsError) -> Response:
         more["run"] = error.run
     if isinstance(error, _PASSING):
         more["retryable"] = True
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        wait_seconds = getattr(error, "wait_seconds", RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(wait_seconds)
     detail = str(error).removesuffix(f"; {error.remedy}")
     return problem(
         status, error.code, detail, remedy=error.remedy, headers=headers, **more

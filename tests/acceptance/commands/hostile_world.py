@@ -249,6 +249,7 @@ class World:
         nowhere = ["--data", str(self.evil_file)]
         return {
             "api-keys create": [[EVIL], ["good"]],
+            "api-keys limit": [[EVIL, "--rate", "1/s"]],
             "api-keys list": [[]],
             "api-keys revoke": [[EVIL]],
             "api-keys rotate": [[EVIL]],
