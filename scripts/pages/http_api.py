@@ -35,6 +35,8 @@ that [commands print with `--json`](json-output.md).
 - **Roles** of API keys: `viewer` looks, `operator` starts and steers runs, `developer` publishes workflows and
   schedules, `admin` erases and holds. Each may do what those before it may. A `worker`
   runs steps and does nothing else, and `admin` may too.
+- **Rates**: a key that was given one says in each answer what is left of it (`RateLimit`, `RateLimit-Policy`). One
+  request too many is a 429 (`too_many_requests`) with `Retry-After`, and was not carried out.
 - **Limits**: bodies up to 16 MB, 1,000 runs in a batch, 1,000 rows on a page. JSON is read strictly: a name that
   stands twice in an object, NaN, and what is no UTF-8 are refused.
 
