@@ -1,0 +1,1 @@
+"""Who calls the services: how much of them a caller may ask for."""
