@@ -22,7 +22,7 @@ from executor.attempts.jobs import Job
 from executor.attempts.log_fields import named
 from executor.worker.abilities import ASYNC, all_queues
 from executor.worker.membership import BEAT_SECONDS
-from executor.worker.orders import orders_for, to_worker
+from executor.worker.orders import orders_for, told_as_main
 from executor.worker.polling import WorkPoller
 from executor.worker.worker import STOP_SECONDS, Worker
 from openagents_json.errors import OpenAgentsError
@@ -287,13 +287,12 @@ class Host:
         worker = self.here()
         runtime = worker.runtime
         name = worker.name.rsplit(":", 2)[0]
-        main = to_worker(f"{name}:{os.getppid()}:")
+        main = f"{name}:{os.getppid()}:"
         while not worker.stopping.wait(BEAT_SECONDS):
             with suppress(EventStoreError):
                 in_force = runtime.directory.orders.in_force()
-                own = (order.partition(" ")[2] for order in in_force)
-                target = next((x for x in own if x.startswith(main)), "")
-                me = target.removeprefix(to_worker("")) or worker.name
+                alive = runtime.directory.workers() if in_force else ()
+                me = told_as_main(main, in_force, alive) or worker.name
                 runtime.orders.heed(orders_for(me, runtime.settings.queues, in_force))
 
     def _hear_of_hurry(self) -> None:

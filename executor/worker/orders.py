@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -78,6 +78,17 @@ def orders_for(
     }
     paused = {queue for queue in queues if ends or told(PAUSE, queue)}
     return Orders(frozenset(paused), limits, ends)
+
+
+def told_as_main(
+    main: str, in_force: Mapping[str, Mapping[str, Any]], alive: Collection[str]
+) -> str:
+    """Return the live process whose name begins so and to which something was said, "" where there is none.
+
+    Process ids come again, in a container with every start: what was said to one that has ended is for nobody.
+    """
+    told = (order.partition(" ")[2].removeprefix(to_worker("")) for order in in_force)
+    return next((x for x in told if x.startswith(main) and x in alive), "")
 
 
 class StopSignal(Protocol):

@@ -12,8 +12,13 @@ from cli.commands.dev.worker_process import WorkerProcess, orders_of
 from cli.commands.fleet.fleet import Fleet
 from cli.logs.handlers import teller
 from openagents_json.engine import Engine, load_components
+from openagents_json.engine.projections import in_modules
 from openagents_json.engine.worker_types.backlog import load_by_queue
-from openagents_json.engine.worker_types.settle import TypeProcesses, processes_of
+from openagents_json.engine.worker_types.settle import (
+    TIMEKEEPING,
+    TypeProcesses,
+    processes_of,
+)
 
 if TYPE_CHECKING:
     from openagents_json.engine import Settings
@@ -32,11 +37,18 @@ def serve_types(
     names = list(dict.fromkeys(filter(None, map(str.strip, types.split(",")))))
     if not names:
         raise click.BadParameter("it names no worker type", param_hint="--type")
-    # This process imports no components: those of its children have them.
-    with Engine.open(settings, components=load_components(())) as engine:
+    may_be_alone = not all(processes_of(settings, x, options).at_least for x in names)
+    with Engine.open(
+        settings,
+        # This process runs no components: those of its children have them.
+        components=load_components(()),
+        projections=in_modules(components) if may_be_alone else (),
+    ) as engine:
         # With the server's URL, so that all work on one store, also on that of a directory.
         here = settings.model_copy(update={"url": settings.url or engine.url})
         served = [processes_of(here, worker_type, options) for worker_type in names]
+        if may_be_alone:  # then nobody else sees that a timer is due
+            engine.work(TIMEKEEPING)
         fleet = Fleet(
             served,
             start=partial(

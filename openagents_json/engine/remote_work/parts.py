@@ -106,12 +106,11 @@ class RemoteParts:
         with self._lock:
             if self._timekeeper is not None or self._works_here():
                 return
-            from executor.worker.runtime import WorkSettings
             from openagents_json.catalog.registry import Registry
             from openagents_json.engine.wiring.worker import build_worker
+            from openagents_json.engine.worker_types.settle import TIMEKEEPING
 
-            settings = WorkSettings(queues=(), concurrency=0)
-            worker = build_worker(self.core, Registry(), settings, name="http")
+            worker = build_worker(self.core, Registry(), TIMEKEEPING, name="http")
             worker.start(lanes=False)
             self._timekeeper = worker
 

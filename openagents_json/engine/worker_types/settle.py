@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from executor.attempts.step_limits import (
     MEGABYTE,
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from openagents_json.engine.settings import Settings
 
 log = logging.getLogger(__name__)
+
+TIMEKEEPING: Final = WorkSettings(queues=(), concurrency=0)
+"""How a process works that runs no steps: it looks after leases that run out, retries and timers."""
 
 
 @dataclass(frozen=True, slots=True)

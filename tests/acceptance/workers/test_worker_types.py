@@ -148,6 +148,30 @@ def test_a_step_over_its_memory_limit_fails_alone_and_its_process_is_replaced(
     assert kinds(engine, kept.id).count("StepStarted") == 6
 
 
+@ONE_SERVER
+def test_a_type_without_a_process_gets_one_for_a_step_that_a_timer_makes_ready(
+    engine: Engine,
+    server: Server,
+    prefix: str,
+    processes: list[subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAGENTS_WORKER_TYPES__TOOL__MIN_PROCESSES", "0")
+    document = {
+        "id": "later",
+        "steps": [
+            {"id": "nap", "sleep": 0.1},
+            {"id": "work", "component": "brisk", "depends_on": ["nap"]},
+        ],
+    }
+    more = ("--type", "tool", "--concurrency", "1")
+    fleet = worker(server, prefix, components=LIMITED, more=more)
+    processes.append(fleet)
+    assert engine.run(document, timeout=120).ok
+    fleet.send_signal(signal.SIGTERM)
+    assert fleet.wait(120) == 0
+
+
 @pytest.mark.parametrize("pool", ["threads", "solo"])
 def test_a_pool_whose_steps_share_a_process_refuses_a_memory_limit(
     server: Server, monkeypatch: pytest.MonkeyPatch, pool: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from typing import Any
 
-from executor.worker.orders import OrderBook, Orders, orders_for
+from executor.worker.orders import OrderBook, Orders, orders_for, told_as_main
 
 QUEUES = ("agent", "tool")
 ME = "shop:7:abcde"
@@ -62,3 +63,15 @@ def test_a_process_is_told_to_end_once() -> None:
     for orders in (Orders(ends=True), Orders(ends=True, at_most={"tool": 1})):
         book.heed(orders)
     assert len(ends) == 1
+
+
+def test_a_child_heeds_what_its_main_process_was_told_and_nothing_that_was_for_an_earlier_one() -> (
+    None
+):
+    orders: dict[str, dict[str, Any]] = {
+        "drain worker:shop:7:earlier": {},
+        "pause type:tool": {},
+    }
+    assert told_as_main("shop:7:", orders, {ME: {}}) == ""
+    orders[f"pause worker:{ME}"] = {}
+    assert told_as_main("shop:7:", orders, {ME: {}, "shop:77:x": {}}) == ME
