@@ -14,6 +14,7 @@ Unavailable
 OpenAgentsError
 +-- Unauthenticated     a request says nothing of who sends it, or nothing that is true
 +-- ServerNotInstalled  the packages that the services stand on are not installed
++-- AddressUnusable     a service cannot listen where it was to
 """
 
 from __future__ import annotations
@@ -129,4 +130,16 @@ class ServerNotInstalled(OpenAgentsError):
         super().__init__(
             f"this service needs the package {package}",
             remedy=f"pip install 'openagents-json[{extra}]'",
+        )
+
+
+class AddressUnusable(OpenAgentsError):
+    """A service cannot listen where it was to: somebody else does, or nobody may."""
+
+    code = "address_unusable"
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(
+            f"cannot listen on {host}, port {port}: {why}",
+            remedy="choose another port with --port; 0 is any that is free",
         )

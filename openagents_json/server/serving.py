@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
+from fastapi import FastAPI
 
 from openagents_json.engine import Engine
 from openagents_json.server.application import Service, create_app
@@ -53,19 +56,8 @@ def serve(
     """
     if is_open and not address.is_local:
         raise OpenToOthers(address.host)
-    app = create_app(engine, service, is_open=is_open)
-    if is_open:
-        app.add_middleware(LocalCallers)
-    config = uvicorn.Config(
-        app,
-        host=address.host,
-        port=address.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=10,
-    )
+    app = _callable_app(engine, service, is_open=is_open)
+    config = _configured(app, host=address.host, port=address.port)
     server = _TellingServer(
         config, tell, app.state.openagents.stopping.set, has_page=service == "all"
     )
@@ -73,6 +65,50 @@ def serve(
     with engine.webhooks.dispatching() if has_runs else nullcontext():
         server.run()
     return 0 if server.started else 1
+
+
+class BackgroundService:
+    """Both services and the page on a socket that listens on this machine alone, for a thread of its own."""
+
+    def __init__(self, engine: Engine, listening: socket.socket) -> None:
+        app = _callable_app(engine, "all", is_open=True)
+        self._listening = listening
+        self._server = _TellingServer(
+            _configured(app),
+            lambda _: None,
+            app.state.openagents.stopping.set,
+            has_page=True,
+        )
+
+    def run(self) -> bool:
+        """Serve until told to stop; tells whether it began."""
+        self._server.run(sockets=[self._listening])
+        return self._server.started
+
+    def stop(self) -> None:
+        """Let it stop soon, once the requests under way have ended; for any thread."""
+        self._server.should_exit = True
+
+
+def _callable_app(engine: Engine, service: Service, *, is_open: bool) -> FastAPI:
+    """Return a service as callers reach it: one without API keys is for programs of this machine."""
+    app = create_app(engine, service, is_open=is_open)
+    if is_open:
+        app.add_middleware(LocalCallers)
+    return app
+
+
+def _configured(app: FastAPI, **address: Any) -> uvicorn.Config:
+    """Return how an application is served."""
+    return uvicorn.Config(
+        app,
+        **address,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=10,
+    )
 
 
 class _TellingServer(uvicorn.Server):
@@ -94,6 +130,9 @@ class _TellingServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Hear signals while it serves; a service that was told to stop has ended well, so none is raised again."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # the main thread hears them
+            return
         before = {each: signal.signal(each, self.handle_exit) for each in _STOPPING}
         try:
             yield

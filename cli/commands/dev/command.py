@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,6 +12,9 @@ from cli.commands.worker import log_options
 from cli.inputs.components import USUAL, usual_components
 from cli.options import Target, worker_options
 from cli.terminal import is_quiet, note
+
+if TYPE_CHECKING:
+    from openagents_json.engine import Settings
 
 _APART: Final = (
     "all worker types share one process here: pools, processes, slots and memory limits of types are for "
@@ -30,21 +34,36 @@ _APART: Final = (
     show_default=True,
     help="Load components and check documents anew when their files change.",
 )
+@click.option(
+    "--serve/--no-serve",
+    "serves",
+    default=True,
+    show_default=True,
+    help="Serve the HTTP API and the web page to this machine.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Where to serve them.  [default: any that is free]",
+)
 @log_options
 @worker_options
 def dev(
     target: Target,
     concurrency: int | None,
     reload: bool,
+    serves: bool,
+    port: int | None,
     log_level: str | None,
     log_format: str | None,
 ) -> int:
     """Work on runs, show what happens, load what is edited.
 
-    It works until Ctrl-C, without --url with a server of its own. Without -c, components are those of components.py, if
-    that is here. They are loaded anew when their files change, specs in JSON or YAML too; steps that run then end with
-    the components that they began with. Documents in this folder are checked when they change. With --log-format json,
-    the log stands in the place of the lines.
+    It works until Ctrl-C, without --url with a server of its own. It serves the HTTP API and the web page to programs
+    of this machine, and says where. Without -c, components are those of components.py, if that is here. They are loaded
+    anew when their files change, specs in JSON or YAML too; steps that run then end with the components that they began
+    with. Documents in this folder are checked when they change. With --log-format json, the log stands in the place of
+    the lines.
 
     \b
     Examples:
@@ -53,11 +72,11 @@ def dev(
     """
     from cli.commands.dev.documents import DocumentChecks
     from cli.commands.dev.lines import LiveLines
+    from cli.commands.dev.page import served
     from cli.commands.dev.supervisor import Supervisor
     from cli.commands.dev.worker_process import WorkerProcess, orders_of
     from openagents_json.engine import Engine, load_components
     from openagents_json.engine.development.sources import source_paths
-    from openagents_json.engine.worker_types.settle import in_threads
 
     given = {
         "concurrency": concurrency,
@@ -75,11 +94,10 @@ def dev(
         if not target.components:
             note(_what_is_loaded(components))
         note("start a run from another terminal: openagents run FILE")
-        # One process serves all types, in threads: how they work apart from each other is for `worker --type`.
-        alike = in_threads(settings)
-        if alike.worker_types != settings.worker_types:
-            note(_APART)
-        orders = orders_of(alike, components, name="dev", pool="threads")
+        serving = served(engine, port) if serves else nullcontext()
+        orders = orders_of(
+            _of_one_process(settings), components, name="dev", pool="threads"
+        )
         supervisor = Supervisor(
             start=lambda: WorkerProcess(orders),
             grace_seconds=settings.grace_seconds,
@@ -89,8 +107,18 @@ def dev(
             documents=DocumentChecks(engine, Path.cwd()),
             reloads=reload,
         )
-        with LiveLines(engine, shown=has_lines):
+        with serving, LiveLines(engine, shown=has_lines):
             return supervisor.run()
+
+
+def _of_one_process(settings: Settings) -> Settings:
+    """Return settings by which one process serves all types, in threads, and say so where theirs differ."""
+    from openagents_json.engine.worker_types.settle import in_threads
+
+    alike = in_threads(settings)
+    if alike.worker_types != settings.worker_types:
+        note(_APART)
+    return alike
 
 
 def _what_is_loaded(components: tuple[str, ...]) -> str:

@@ -23,3 +23,17 @@ def require_server() -> None:
     Raises ServerNotInstalled.
     """
     require("server", "fastapi", "uvicorn")
+
+
+def server_is_installed(*, must_be: bool) -> bool:
+    """Tell whether the services over HTTP are installed, and refuse that they are not where they `must_be`.
+
+    Raises ServerNotInstalled.
+    """
+    try:
+        require_server()
+    except ServerNotInstalled:
+        if must_be:
+            raise
+        return False
+    return True

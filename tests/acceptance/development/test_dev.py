@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -312,3 +313,29 @@ def test_a_dev_that_is_killed_leaves_no_worker_behind(tmp_path: Path) -> None:
         wait_for(lambda: not Path(f"/proc/{pid}").exists())
         dev.process.returncode = 0
         assert pid != os.getpid()
+
+
+def test_the_api_and_the_page_are_served_where_it_says(tmp_path: Path) -> None:
+    with developing(tmp_path) as dev:
+        dev.says(r"^API and page: http://127\.0\.0\.1:\d+/$")
+        [address] = re.findall(r"^API and page: (\S+)$", dev.text, re.M)
+        asked = {"workflow": document("say", name="Ada"), "inputs": {}}
+        start = urllib.request.Request(
+            f"{address}v1/runs",
+            json.dumps(asked).encode(),
+            {"Content-Type": "application/json", "Prefer": "wait=60"},
+        )
+        with urllib.request.urlopen(start, timeout=60) as answer:
+            assert json.load(answer)["output"] == "Hello Ada"
+        with urllib.request.urlopen(address, timeout=60) as page:
+            assert page.headers["Content-Type"].startswith("text/html")
+        # Two cannot listen on one port: the second says so, and works on nothing.
+        port = address.rstrip("/").rpartition(":")[2]
+        refused = openagents("dev", "--port", port, folder=tmp_path)
+        assert refused.returncode == 1
+        assert f"cannot listen on 127.0.0.1, port {port}" in refused.stderr
+
+
+def test_nothing_is_served_where_that_is_left_out(tmp_path: Path) -> None:
+    with developing(tmp_path, "--no-serve") as dev:
+        assert "API and page" not in dev.text
