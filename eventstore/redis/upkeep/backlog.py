@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, Final
 
 from eventstore.redis.client import RedisClient
 from eventstore.redis.driver.scripts import PlainCall
+
+_POINT_MS: Final = 60_000
+"""How far a point of priority moves a step in its queue."""
 
 
 def backlogs(store: RedisClient, queues: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Return how many steps wait in each ready queue, and for how many ms the oldest of them has; one round trip.
 
-    A step of a high priority stands before older ones and counts as older than it is. Raises StoreUnavailable.
+    A step of a high priority stands before older ones and counts as older than it is. One of a priority below zero may
+    stand in the future: then it is the part of its age beyond whole minutes. Raises StoreUnavailable.
     """
     sets = list(product(queues, range(store.partitions)))
     names = [store.keys.ready(partition, queue) for queue, partition in sets]
@@ -25,9 +29,14 @@ def backlogs(store: RedisClient, queues: Sequence[str]) -> dict[str, tuple[int, 
     by_set = zip(sets, replies[: len(sets)], replies[len(sets) :], strict=True)
     for (queue, _), count, first in by_set:
         steps, oldest_ms = waiting[queue]
-        age_ms = now_ms - _score_of(first) if first else 0
+        age_ms = _age_of(now_ms - _score_of(first)) if first else 0
         waiting[queue] = steps + int(count), max(oldest_ms, age_ms)
     return waiting
+
+
+def _age_of(apparent_ms: int) -> int:
+    """Return how old a step is at least that seems so old, as each point of priority moves it by a minute."""
+    return apparent_ms if apparent_ms >= 0 else apparent_ms % _POINT_MS
 
 
 def _score_of(first: Sequence[Any]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from eventstore.redis.upkeep.backlog import backlogs
 from executor.worker.abilities import all_queues, type_of
+from executor.worker.orders import PAUSE, to_type
 from openagents_json.engine.worker_types.autoscaling import Load
 
 if TYPE_CHECKING:
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
 
 def load_by_queue(engine: Engine, queues: Sequence[str]) -> dict[str, Load]:
-    """Return what waits for each of some queues, for both kinds of components; one round trip.
+    """Return what waits for each of some queues, for both kinds of components; nothing for one that is paused.
 
     Raises StoreUnavailable.
     """
     loads = dict.fromkeys(queues, Load())
-    waiting = backlogs(engine.core.store, all_queues(queues))
+    told = engine.core.directory.orders.in_force()
+    at_work = [queue for queue in queues if f"{PAUSE} {to_type(queue)}" not in told]
+    waiting = backlogs(engine.core.store, all_queues(at_work))
     for ready, (steps, oldest_ms) in waiting.items():
         queue = type_of(ready)
         load = loads[queue]

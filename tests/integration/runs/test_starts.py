@@ -18,7 +18,7 @@ from openagents_json.engine import ConcurrencyLimitReached, Engine
 from openagents_json.engine.worker_types.autoscaling import Load
 from openagents_json.engine.worker_types.backlog import load_by_queue
 from openagents_json.server.http.problems import of_error
-from tests.conftest import Server
+from tests.conftest import Server, wait_for
 
 
 @pytest.fixture
@@ -173,7 +173,10 @@ def test_while_too_many_steps_wait_starts_are_refused_and_what_has_begun_goes_on
     server: Server,
 ) -> None:
     after: dict[str, list[str]] = {"a": [], "b": ["a"]}
-    steps = [{"id": s, "component": "idle", "depends_on": after[s]} for s in after]
+    steps = [
+        {"id": s, "component": "idle", "priority": -5, "depends_on": after[s]}
+        for s in after
+    ]
     document = {"id": "two", "steps": steps}
     registry = Registry()
     registry.tool("idle")(lambda: None)
@@ -192,9 +195,15 @@ def test_while_too_many_steps_wait_starts_are_refused_and_what_has_begun_goes_on
             engine.start(document, idempotency_key="later")
         answer = of_error(full.value)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
-        loads = load_by_queue(engine, ["agent", "tool"])
-        assert loads["agent"] == Load()
-        assert (loads["tool"].backlog, loads["tool"].oldest_ms >= 0) == (2, True)
+
+        def load(name: str) -> Load:
+            return load_by_queue(engine, ["agent", "tool"])[name]
+
+        wait_for(lambda: load("tool").oldest_ms > 0)
+        assert (load("agent"), load("tool").backlog) == (Load(), 2)
+        engine.control.pause(worker_type="tool")
+        assert load("tool") == Load()  # no worker more would take any of them
+        engine.control.resume(worker_type="tool")
         assert engine.start(document, idempotency_key="kept") == kept
         with pytest.raises(QueueFull):
             engine.start_many([(document, {})] * 3)
