@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup product compiled demo test test-fast test-page test-deploy fuzz fuzz-api fuzz-properties check bench clean
+.PHONY: help setup product compiled demo test test-fast test-page test-deploy fuzz fuzz-api fuzz-properties check bench bench-scale clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
@@ -15,6 +15,7 @@ help:
 	@echo "make fuzz-api  set up, then send the HTTP services requests made of their OpenAPI documents, EXAMPLES=50 for each operation"
 	@echo "make fuzz-properties  set up, then try each property of tests/property with new examples, TIMES=10 as many as the suite does"
 	@echo "make check  set up, then lint, types, import contracts"
+	@echo "make bench-scale  set up, then 1,000, 10,000 and 100,000 open runs, or SIZES="
 	@echo "make bench  set up, then the benchmarks, beside Celery canvas"
 
 setup:
@@ -83,6 +84,9 @@ bench: setup
 	@$(RUN)/python benchmarks/loading.py
 	@$(RUN)/python benchmarks/ledger.py
 	@$(RUN)/python benchmarks/archive.py
+
+bench-scale: setup
+	@$(RUN)/python benchmarks/scale.py $(SIZES)
 
 clean:
 	rm -rf $(VENV) .openagents dist build benchmarks/out

@@ -34,7 +34,7 @@ def configuration_of(path: Path, durability: str, unix_socket: bool) -> Configur
         *durability_lines(path, durability),
         'save ""',
         "maxmemory-policy noeviction",
-        "stream-node-max-bytes 1024",  # an open stream node is allocated whole, and runs are short
+        "stream-node-max-bytes 512",  # an open stream node is allocated whole, and runs are short
         "aof-load-truncated yes",
         "daemonize no",
         'logfile ""',
