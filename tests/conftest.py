@@ -123,10 +123,11 @@ class Server:
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until something is so; a test that waits in vain fails here, so the bound may be generous."""
     pause, ends = threading.Event(), time.monotonic() + seconds
-    while time.monotonic() < ends:
+    while (began := time.monotonic()) < ends:
         if condition():
             return
-        pause.wait(0.02)
+        # Looking takes no more than half of the time, which is left to what is waited for.
+        pause.wait(max(0.02, time.monotonic() - began))
     raise AssertionError(f"not so after {seconds} s: {condition}")
 
 
