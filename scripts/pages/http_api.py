@@ -37,6 +37,9 @@ that [commands print with `--json`](json-output.md).
   runs steps and does nothing else, and `admin` may too.
 - **Rates**: a key that was given one says in each answer what is left of it (`RateLimit`, `RateLimit-Policy`). One
   request too many is a 429 (`too_many_requests`) with `Retry-After`, and was not carried out.
+- **Long lists**: `listRuns` and `getRunHistory` answer `Accept: application/x-ndjson` with all of a list, a line of
+  JSON for each item and no page; `limit` is how many are read at a time. One that is cut, as the store went away, has
+  no proper end (HTTP clients raise an error), and can be asked for again from `after` on.
 - **Limits**: bodies up to 16 MB, 1,000 runs in a batch, 1,000 rows on a page. JSON is read strictly: a name that
   stands twice in an object, NaN, and what is no UTF-8 are refused.
 

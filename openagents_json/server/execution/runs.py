@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -14,6 +15,7 @@ from openagents_json.engine import (
     HistoryEvent,
     Result,
     RunInfo,
+    RunPage,
     RunRow,
     WaitTimeout,
 )
@@ -29,7 +31,7 @@ from openagents_json.server.http.preferences import (
     has_ended,
     has_moved,
 )
-from openagents_json.server.http.replies import Reply
+from openagents_json.server.http.replies import LINES_TOO, Lines, Reply, WantsLines
 from openagents_json.server.http.run_queries import RunPageQuery, RunQuery, RunSearch
 
 router = APIRouter(route_class=StrictRoute, tags=["runs"])
@@ -71,26 +73,40 @@ class History(BaseModel):
     next: int
 
 
-@router.get("/runs", operation_id="listRuns", response_model=RunList)
-def list_runs(query: Annotated[RunPageQuery, Query()], engine: AsViewer) -> Response:
-    """List runs, newest first."""
-    return _page(query, engine)
+@router.get(
+    "/runs", operation_id="listRuns", response_model=RunList, responses=LINES_TOO
+)
+def list_runs(
+    query: Annotated[RunPageQuery, Query()], engine: AsViewer, by_lines: WantsLines
+) -> Response:
+    """List runs, newest first; all of them where the caller accepts lines of JSON."""
+    if by_lines:
+        return Lines(_pages(query, engine))
+    return Reply(_page(query, engine))
 
 
 @router.post("/runs/search", operation_id="searchRuns", response_model=RunList)
 @only_reads
 def search_runs(query: RunSearch, engine: AsViewer) -> Response:
     """List runs, newest first, by a filter that is too long for an address."""
-    return _page(query, engine)
+    return Reply(_page(query, engine))
 
 
-def _page(query: RunPageQuery, engine: Engine) -> Response:
+def _page(query: RunPageQuery, engine: Engine) -> RunPage:
     chosen = query.filter()
     moment_ms = query.as_of_ms
     if moment_ms is None:
-        return Reply(engine.views.runs(chosen, limit=query.limit, after=query.after))
-    page = engine.views.as_of(moment_ms, chosen, limit=query.limit, after=query.after)
-    return Reply(page)
+        return engine.views.runs(chosen, limit=query.limit, after=query.after)
+    return engine.views.as_of(moment_ms, chosen, limit=query.limit, after=query.after)
+
+
+def _pages(query: RunPageQuery, engine: Engine) -> Iterator[Sequence[RunRow]]:
+    """Return the runs from a page on, by pages."""
+    page = _page(query, engine)
+    yield page.items
+    while page.next:
+        page = _page(query.model_copy(update={"after": page.next}), engine)
+        yield page.items
 
 
 @router.get("/runs/count", operation_id="countRuns", response_model=RunCount)
@@ -137,21 +153,43 @@ async def get_result(
         return Reply(status, 202, {"Retry-After": "1"})
 
 
-@router.get("/runs/{run}/history", operation_id="getRunHistory", response_model=History)
+@router.get(
+    "/runs/{run}/history",
+    operation_id="getRunHistory",
+    response_model=History,
+    responses=LINES_TOO,
+)
 async def get_history(
     run: str,
     engine: AsViewer,
     wait_seconds: WaitSeconds,
     stopping: Stopping,
+    by_lines: WantsLines,
     after: Annotated[int, Query(ge=0, le=LAST_VERSION)] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> Response:
-    """Return the events of a run behind a version, oldest first; with `Prefer: wait=30` as soon as there is one."""
+    """Return the events of a run behind a version, oldest first; with `Prefer: wait=30` as soon as there is one.
+
+    All of them where the caller accepts lines of JSON.
+    """
     if wait_seconds:
         await has_moved(engine, run, after, wait_seconds, stopping)
+    if by_lines:
+        return await run_in_threadpool(Lines, _events(engine, run, after, limit))
     events = await run_in_threadpool(engine.history, run, after=after, limit=limit)
     is_full = len(events) == limit
     return Reply({"items": events, "next": events[-1].version if is_full else 0})
+
+
+def _events(
+    engine: Engine, run: str, after: int, at_a_time: int
+) -> Iterator[Sequence[HistoryEvent]]:
+    """Return the events of a run behind a version, by pages."""
+    while events := engine.history(run, after=after, limit=at_a_time):
+        yield events
+        if len(events) < at_a_time:
+            return
+        after = events[-1].version
 
 
 @router.get("/runs/{run}/id", operation_id="getRunId", response_model=RunId)

@@ -1,1 +1,1 @@
-"""Who calls the services: how much of them a caller may ask for."""
+"""Who calls the services: how much a caller may ask for, and how long lists come."""
