@@ -138,7 +138,8 @@ class AddressUnusable(OpenAgentsError):
 
     code = "address_unusable"
 
-    def __init__(self, host: str, port: int, why: str) -> None:
+    def __init__(self, host: str, port: int, why: str, number: int = 0) -> None:
+        self.number = number
         super().__init__(
             f"cannot listen on {host}, port {port}: {why}",
             remedy="choose another port with --port; 0 is any that is free",

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
 
 from openagents_json.engine import Engine
+from openagents_json.server.addresses import listening_at_all
 from openagents_json.server.application import Service, create_app
 from openagents_json.server.errors import OpenToOthers
 from openagents_json.server.http.local_callers import LocalCallers, is_local
@@ -24,6 +25,9 @@ IDLE_SECONDS: Final = 75
 Who ends it first must be the client. One that sends a request just as the server ends the connection is told that it
 broke, and cannot know whether the request arrived. Most clients keep idle connections for 5 s, nginx for 60 s.
 """
+BACKLOG: Final = 2048
+"""So many callers may come at the same moment."""
+
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -52,18 +56,21 @@ def serve(
 
     Where runs are served, their webhooks are dispatched.
 
-    Raises OpenToOthers.
+    Raises OpenToOthers and AddressUnusable.
     """
     if is_open and not address.is_local:
         raise OpenToOthers(address.host)
+    sockets = listening_at_all(address.host, address.port, BACKLOG)
     app = _callable_app(engine, service, is_open=is_open)
-    config = _configured(app, host=address.host, port=address.port)
     server = _TellingServer(
-        config, tell, app.state.openagents.stopping.set, has_page=service == "all"
+        _configured(app),
+        tell,
+        app.state.openagents.stopping.set,
+        has_page=service == "all",
     )
     has_runs = service != "registry"
     with engine.webhooks.dispatching() if has_runs else nullcontext():
-        server.run()
+        server.run(sockets=sockets)
     return 0 if server.started else 1
 
 
@@ -98,11 +105,10 @@ def _callable_app(engine: Engine, service: Service, *, is_open: bool) -> FastAPI
     return app
 
 
-def _configured(app: FastAPI, **address: Any) -> uvicorn.Config:
+def _configured(app: FastAPI) -> uvicorn.Config:
     """Return how an application is served."""
     return uvicorn.Config(
         app,
-        **address,
         log_config=None,
         access_log=False,
         server_header=False,

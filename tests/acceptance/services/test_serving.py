@@ -57,6 +57,10 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             for name in ("localhost", "[::1]:8080"):
                 assert client.get("/live", headers={"Host": name}).status_code == 200
             document = client.get("/openapi.json").json()
+        taken = url.rpartition(":")[2]
+        other = openagents("serve", "--open", "--data", data, "--port", taken)
+        assert other.returncode == 1
+        assert f"cannot listen on 127.0.0.1, port {taken}" in other.stderr
         printed = openagents("openapi").stdout
         assert document == json.loads(printed)
         process.send_signal(signal.SIGTERM)
