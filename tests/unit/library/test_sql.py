@@ -165,6 +165,13 @@ def test_a_query_that_takes_too_long_is_ended(shop: Path) -> None:
     assert query("the-shop", "SELECT 1 AS one", CONTEXT)["rows"] == [{"one": 1}]
 
 
+def test_a_query_ends_though_it_was_told_to_before_it_began(shop: Path) -> None:
+    token = CancelToken()
+    token.cancel("the run is cancelled")
+    with pytest.raises(CancelledByEngine, match="the run is cancelled"):
+        query("the-shop", ENDLESS, attempt(token))
+
+
 def test_a_query_ends_when_its_attempt_should_stop(shop: Path) -> None:
     token = CancelToken()
     canceller = threading.Timer(0.05, token.cancel, ["the run is cancelled"])
