@@ -14,7 +14,6 @@ from openagents_json.components.errors import (
     RetryableError,
 )
 
-
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
 

@@ -67,7 +67,9 @@ def test_worker_api_and_auditor_do_their_work_and_are_refused_all_else(
 ) -> None:
     store, broker = sockets["store"], sockets["broker"]
     with (
-        Engine.connect(url(store, "api"), broker=url(broker, "api")) as api,
+        Engine.connect(
+            url(store, "api"), broker=url(broker, "api"), components=[]
+        ) as api,
         Engine.connect(
             url(store, "worker"),
             broker=url(broker, "worker"),
@@ -79,7 +81,7 @@ def test_worker_api_and_auditor_do_their_work_and_are_refused_all_else(
         api.signal(run, "go")
         assert api.wait(run, timeout=60).output == "Hello, Ada!"
         worker.audit.seal(new_signer())
-    with Engine.connect(url(store, "auditor"), create=False) as auditor:
+    with Engine.connect(url(store, "auditor"), create=False, components=[]) as auditor:
         assert auditor.audit.verify().intact
         assert auditor.history(run)[-1].type == "RunCompleted"
         with pytest.raises(OpenAgentsError, match="auditor has no permissions"):
