@@ -72,7 +72,7 @@ def fail(engine: Engine, tmp_path: Path) -> Failed:
         runs = engine.start_many(
             [(workflow, {"x": x, "folder": str(tmp_path)}) for x in xs]
         )
-        assert [engine.wait(each, timeout=30).status for each in runs] == [
+        assert [engine.wait(each, timeout=120).status for each in runs] == [
             "failed"
         ] * len(xs)
         return list[str](runs)

@@ -57,16 +57,16 @@ def test_who_mends_a_component_sees_which_build_ran_what(
     first: Engine, server: Server, prefix: str
 ) -> None:
     run = first.start(DOCUMENT)
-    assert first.wait(run, timeout=30).status == "failed"
+    assert first.wait(run, timeout=120).status == "failed"
     assert builds(first, run) == ["one", "one"]
     assert first.explain(run).attempts[0].build == "one"
     first.close()
     with deployed(server, prefix, "two") as second:
-        other = second.run(DOCUMENT, timeout=30).id
+        other = second.run(DOCUMENT, timeout=120).id
         text = "\n".join(second.explain(run).lines())
         assert "component pay ran build one here, two there" in text
         second.retry(run)
-        assert second.wait(run, timeout=30).status == "completed"
+        assert second.wait(run, timeout=120).status == "completed"
         assert builds(second, run) == ["one", "one", "two"]
         [change] = second.overview(run).builds
         assert (change.step, change.before, change.after) == ("pay", "one", "two")
@@ -85,5 +85,5 @@ def test_steps_that_begin_without_a_claim_say_it_too(first: Engine, mode: str) -
             {"id": "b", "component": "add", "depends_on": ["a"]},
         ],
     }
-    run = first.run(document, timeout=30).id
+    run = first.run(document, timeout=120).id
     assert set(builds(first, run)) == {"one"}

@@ -27,7 +27,7 @@ def read_at_start(server: Server, prefix: str) -> int:
     """Return how many bytes a server has sent until a new worker has done its first run."""
     before = sent(server)
     with start(server, prefix) as engine:
-        assert engine.run(PING, timeout=30).output == {"a": "pong"}
+        assert engine.run(PING, timeout=120).output == {"a": "pong"}
         return sent(server) - before
 
 
@@ -48,7 +48,7 @@ def test_a_worker_does_not_read_the_catalog_when_it_starts(
         prefix = private_server.prefix()
         with start(private_server, prefix) as engine:
             engine.catalog.register(specs[:count])
-            engine.run(PING, timeout=30)
+            engine.run(PING, timeout=120)
             wait_for(lambda: is_folded(engine))
         reads[count] = min(read_at_start(private_server, prefix) for _ in range(2))
     # Each name that it read would be more than 300 bytes.

@@ -275,7 +275,7 @@ def test_the_directory_of_an_embedded_store_is_a_secret_wherever_it_is(
     with Engine.embedded(
         tmp_path / "store", components=load([TEMPTATIONS]), workers=1, partitions=1
     ) as engine:
-        assert not engine.run(document, {"path": "nowhere"}, timeout=20).ok
+        assert not engine.run(document, {"path": "nowhere"}, timeout=120).ok
         verdict, reason = only(
             tried(engine, edits={"path": str(tmp_path / "store" / "server.conf")})
         )

@@ -58,7 +58,7 @@ def test_a_run_that_has_moved_on_since_its_backtest_is_left_alone(
     mend(tmp_path)
     report = tried(engine)
     engine.retry(reopened)
-    assert engine.wait(reopened, timeout=30).ok
+    assert engine.wait(reopened, timeout=120).ok
     failed = fail(document(), -4)[0]
     done = engine.heal.go_on(report.id)
     assert (set(done.healed), set(done.skipped)) == ({still}, {reopened})
@@ -66,7 +66,7 @@ def test_a_run_that_has_moved_on_since_its_backtest_is_left_alone(
     (tmp_path / "mended").unlink()
     later = tried(engine, mocks={"book": "by hand"})
     engine.retry(failed)
-    assert engine.wait(failed, timeout=30).status == "failed"
+    assert engine.wait(failed, timeout=120).status == "failed"
     assert "moved on" in engine.heal.go_on(later.id).skipped[failed]
 
 
@@ -105,7 +105,7 @@ def test_one_that_dies_between_opening_a_run_and_saying_so_does_not_open_it_agai
     (tmp_path / "mended").unlink()
     waves = Waves(engine, ReportStore(engine), engine.wait)
     waves.heal_run(report, run)  # and nothing of it comes to the report
-    assert engine.wait(run, timeout=30).status == "failed"
+    assert engine.wait(run, timeout=120).status == "failed"
     mend(tmp_path)
     done = engine.heal.go_on(report.id)
     assert (set(done.healed), done.ended["failed"]) == ({run}, 1)

@@ -65,13 +65,13 @@ def test_one_key_for_each_life_of_a_step(server: Server) -> None:
         workers=1,
         partitions=1,
     ) as engine:
-        run = engine.run(DOCUMENT, timeout=30)
+        run = engine.run(DOCUMENT, timeout=120)
         assert (run.status, provider.refunds) == ("failed", ["charge 1"])
         provider.broken = False
         engine.retry(run.id)
-        assert engine.wait(run.id, timeout=30).output == ["charge 2", f"{run.id}/ship"]
+        assert engine.wait(run.id, timeout=120).output == ["charge 2", f"{run.id}/ship"]
         engine.retry(run.id, step="charge")
-        assert engine.wait(run.id, timeout=30).output == [
+        assert engine.wait(run.id, timeout=120).output == [
             "charge 3",
             f"{run.id}/ship#2",
         ]
@@ -104,14 +104,14 @@ def test_what_the_log_says_nothing_of_is_another_life_too(server: Server) -> Non
         workers=1,
         partitions=1,
     ) as engine:
-        run = engine.run(document, timeout=30)
+        run = engine.run(document, timeout=120)
         assert run.output == [
             f"{run.id}/charge",
             f"{run.id}/b",
             [f"{run.id}/c[0]", f"{run.id}/c[1]"],
         ]
         engine.retry(run.id, step="charge")
-        again = engine.wait(run.id, timeout=30).output
+        again = engine.wait(run.id, timeout=120).output
         assert again == [
             f"{run.id}/charge#2",
             f"{run.id}/b#2",

@@ -82,7 +82,7 @@ def test_a_long_run_loads_from_a_snapshot_and_goes_on_from_there(opened: Open) -
     other = opened()
     assert loaded(other, run) == whole
     other.signal(run, "go")
-    assert other.wait(run, timeout=20).output == {"n": ITEMS}
+    assert other.wait(run, timeout=120).output == {"n": ITEMS}
     assert opened().state(run).output == {"n": ITEMS}
 
 

@@ -141,7 +141,7 @@ def test_a_run_that_leaves_while_the_doctor_looks_is_not_reported(
     server: Server, tmp_path: Path
 ) -> None:
     with opened(server, workers=1) as engine:
-        runs = [engine.run(DOCUMENT, timeout=30).id for _ in range(2)]
+        runs = [engine.run(DOCUMENT, timeout=120).id for _ in range(2)]
 
         def happens(calls: Sequence[Call]) -> None:
             if runs and any(asks(call, b"XRANGE", b":log") for call in calls):
@@ -170,7 +170,7 @@ def test_what_is_wrong_inside_of_a_run_is_found_by_the_deep_look(
 ) -> None:
     prefix = server.prefix()
     with opened(server, prefix, workers=1) as engine:
-        run = engine.run(DOCUMENT, timeout=30).id
+        run = engine.run(DOCUMENT, timeout=120).id
         fence_that_falls(engine, run)
     options = [
         "doctor",

@@ -29,7 +29,7 @@ def engine(server: Server) -> Iterator[Engine]:
     with Engine.connect(
         server.url, components=registry, workers=1, prefix=prefix, partitions=1
     ) as busy:
-        assert busy.run(TWO, timeout=20).ok
+        assert busy.run(TWO, timeout=120).ok
     with Engine.connect(server.url, components=registry, prefix=prefix) as idle:
         idle.start(TWO)
         assert idle.doctor() == []

@@ -90,14 +90,14 @@ def test_a_run_that_does_not_fit_its_log_is_mended_and_goes_on(
         assert [(item.run, item.done) for item in mended] == [(run, True)]
         assert engine.doctor() == []
     with opened(server, prefix, workers=1) as engine:
-        assert [engine.wait(x, timeout=30).output for x in (run, other)] == [1, 1]
+        assert [engine.wait(x, timeout=120).output for x in (run, other)] == [1, 1]
         assert engine.doctor() == []
 
 
 @pytest.mark.parametrize("damage", [old_head, no_head])
 def test_a_run_that_has_ended_is_mended_too(server: Server, damage: Any) -> None:
     with opened(server, server.prefix(), workers=1) as engine:
-        run = engine.run(DOCUMENT, timeout=30).id
+        run = engine.run(DOCUMENT, timeout=120).id
         before = engine.core.store.heads([run])
         damage(engine, run)
         assert [item.done for item in engine.repair()] == [True]
@@ -111,7 +111,7 @@ def test_a_start_that_was_cut_off_is_removed_and_its_key_begins_anew(
     prefix = server.prefix()
     with opened(server, prefix, workers=1) as engine:
         run = engine.start(DOCUMENT, idempotency_key="k")
-        engine.wait(run, timeout=30)
+        engine.wait(run, timeout=120)
         first = engine.core.connection.command(
             b"XRANGE", engine.core.store.keys.stream(run), b"1-0", b"1-0"
         )[0][1]
@@ -153,7 +153,7 @@ def test_a_run_that_came_in_only_in_part_is_removed_and_can_come_in_again(
 ) -> None:
     """An error in the middle of a script leaves what it had written, as a server does that is cut off there."""
     with opened(server, server.prefix(), workers=1) as source:
-        run = source.run(DOCUMENT, timeout=30).id
+        run = source.run(DOCUMENT, timeout=120).id
         capsule = take(source.core, run, actor="tester")
     if not ended:
         capsule = replace(capsule, events=capsule.events[:-2])
@@ -195,7 +195,7 @@ def cut_off(text: str, cut: str) -> str:
 @pytest.mark.damages_store("the log of a partition is deleted, which nothing can mend")
 def test_what_the_log_itself_contradicts_is_left_as_it_is(server: Server) -> None:
     with opened(server, server.prefix(), workers=1) as engine:
-        run = engine.run(DOCUMENT, timeout=30).id
+        run = engine.run(DOCUMENT, timeout=120).id
         keys = engine.core.store.keys
         engine.core.connection.command(b"DEL", keys.log(0))
         events = engine.core.connection.command(b"XLEN", keys.stream(run))
@@ -237,7 +237,7 @@ def test_half_a_transaction_that_a_server_has_read_back_is_mended(
         assert engine.doctor() == []
     with opened(private_server, "oa", workers=1) as engine:
         for key in ("first", "second"):
-            assert engine.run(DOCUMENT, idempotency_key=key, timeout=30).ok
+            assert engine.run(DOCUMENT, idempotency_key=key, timeout=120).ok
         assert private_server.kind == "valkey" or broken
 
 
@@ -269,7 +269,7 @@ def test_a_mended_run_still_cancels_the_child_that_it_does_not_need(
             without_due(engine, f"x|{run}|{child}")
         assert [item.done for item in engine.repair()] == [True]
     with opened(server, prefix, workers=1) as engine:
-        assert engine.wait(child, timeout=30).status == "cancelled"
+        assert engine.wait(child, timeout=120).status == "cancelled"
 
 
 @pytest.mark.parametrize("is_cut", [False, True])

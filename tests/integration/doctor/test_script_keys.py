@@ -182,7 +182,7 @@ def everything(engine: Engine, folder: Path) -> None:
             },
         ],
     }
-    runs = [engine.run(document, timeout=30).id for _ in range(3)]
+    runs = [engine.run(document, timeout=120).id for _ in range(3)]
     held = {
         "id": "h",
         "steps": [{"id": "s", "wait_for": "go"}, {"id": "t", "component": "big"}],
@@ -191,11 +191,11 @@ def everything(engine: Engine, folder: Path) -> None:
     engine.pause(run)
     engine.resume(run)
     engine.cancel(run)
-    assert engine.wait(run, timeout=30).status == "cancelled"
+    assert engine.wait(run, timeout=120).status == "cancelled"
     engine.audit.seal(key)
     engine.redact(runs[0])
     fork = engine.replay.fork(runs[1], 2)
-    assert engine.wait(fork, timeout=30).ok
+    assert engine.wait(fork, timeout=120).ok
     engine.views.runs()
     engine.audit.seal(key)
     engine.archive.leave(runs[1], Departure(str(folder / "archive")))

@@ -144,7 +144,7 @@ def test_a_claim_that_is_asked_again_too_late_gives_nothing_that_others_have(
     run = engine.start(payments("pay", 1))
     assert len(claim(engine, "one", lease_ms=100)) == 1
     opened(workers=1)
-    assert engine.wait(run, timeout=20).ok
+    assert engine.wait(run, timeout=120).ok
     assert claim(engine, "one", lease_ms=100) == []
     assert set(calls.counted.values()) == {1}
 
@@ -156,7 +156,7 @@ def test_a_step_that_was_claimed_and_not_begun_is_given_to_another(
     run = engine.start(payments("pay", 1))
     assert len(claim(engine, "one", lease_ms=100)) == 1
     opened(workers=1)
-    assert engine.wait(run, timeout=20).ok
+    assert engine.wait(run, timeout=120).ok
     events = [event.type for event in engine.history(run)]
     assert (events.count("StepStarted"), events.count("StepReleased")) == (2, 1)
     assert set(calls.counted.values()) == {1}
@@ -170,7 +170,7 @@ def test_a_step_that_may_have_begun_is_not_started_again(
     leases = [claimed.lease for claimed in claim(engine, "one")]
     assert engine.core.store.beat(leases, 100, begin=True) == [1]
     opened(workers=1)
-    result = engine.wait(run, timeout=20)
+    result = engine.wait(run, timeout=120)
     assert (result.status, result.error and result.error["type"]) == (
         "failed",
         "UnknownOutcome",

@@ -56,7 +56,7 @@ def opening(server: Server) -> Iterator[Open]:
 def ran(engine: Engine, *texts: str, **labels: str) -> list[str]:
     """Run the document to its end with each text."""
     return [
-        engine.run(DOCUMENT, {"text": text}, timeout=20, labels=labels).id
+        engine.run(DOCUMENT, {"text": text}, timeout=120, labels=labels).id
         for text in texts
     ]
 

@@ -85,7 +85,7 @@ def case(server: Server, tmp_path: Path) -> Iterator[Case]:
     with Engine.connect(
         server.url, prefix=server.prefix(), components=[shout], workers=1, partitions=1
     ) as elsewhere:
-        foreign = elsewhere.run(DOCUMENT, {"text": "from elsewhere"}, timeout=20).id
+        foreign = elsewhere.run(DOCUMENT, {"text": "from elsewhere"}, timeout=120).id
         arriving = unpack(pack(elsewhere.core, foreign, actor="me"))
     with Engine.connect(
         server.url, prefix=server.prefix(), components=[shout], workers=2, partitions=2
@@ -98,7 +98,7 @@ def case(server: Server, tmp_path: Path) -> Iterator[Case]:
             "gone": "b",
         }
         runs = {
-            name: engine.run(DOCUMENT, {"text": text}, timeout=20).id
+            name: engine.run(DOCUMENT, {"text": text}, timeout=120).id
             for name, text in texts.items()
         }
         runs["imported"] = adopt(engine.core, arriving, actor="me").run
@@ -113,7 +113,7 @@ def case(server: Server, tmp_path: Path) -> Iterator[Case]:
             DOCUMENT, {"text": "after the key was changed"}, timeout=20
         ).id
         engine.audit.seal(second)
-        engine.run(DOCUMENT, {"text": "not sealed yet"}, timeout=20)
+        engine.run(DOCUMENT, {"text": "not sealed yet"}, timeout=120)
         yield Case(engine, (first, second), tmp_path, runs)
 
 

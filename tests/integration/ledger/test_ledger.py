@@ -42,7 +42,7 @@ def key(tmp_path: Path) -> Path:
 def sealed(engine: Engine, key: Path, *texts: str) -> list[str]:
     """Run some documents to their ends and seal them."""
     runs = [
-        engine.run(DOCUMENT, {"text": text}, timeout=20).id
+        engine.run(DOCUMENT, {"text": text}, timeout=120).id
         for text in texts or ("a", "b", "fail")
     ]
     engine.audit.seal(signer(key))
@@ -72,7 +72,7 @@ def test_what_is_sealed_verifies_with_the_public_key_and_with_no_other(
 
 def test_what_comes_later_is_not_sealed_until_it_is(engine: Engine, key: Path) -> None:
     sealed(engine, key)
-    run = engine.run(DOCUMENT, {"text": "late"}, timeout=20).id
+    run = engine.run(DOCUMENT, {"text": "late"}, timeout=120).id
     audit = engine.audit.verify()
     assert (audit.intact, audit.unsealed) == (True, len(engine.history(run)))
     with pytest.raises(NotSealed):
@@ -373,7 +373,7 @@ def test_workers_with_the_key_seal_by_themselves(
         "partitions": 2,
     }
     with Engine.connect(server.url, audit_key=key_file(tmp_path), **options) as engine:
-        engine.run(DOCUMENT, {"text": "a"}, timeout=20)
+        engine.run(DOCUMENT, {"text": "a"}, timeout=120)
         wait_for(
             lambda: (
                 bool(engine.core.ledger.identity())

@@ -46,7 +46,7 @@ def key(tmp_path: Path) -> Path:
 def sealed(engine: Engine, key: Path, *texts: str) -> list[str]:
     """Run some documents to their ends and seal them."""
     runs = [
-        engine.run(DOCUMENT, {"text": text}, timeout=20).id
+        engine.run(DOCUMENT, {"text": text}, timeout=120).id
         for text in texts or ("a", "b", "fail")
     ]
     engine.audit.seal(signer(key))
@@ -360,7 +360,7 @@ def test_an_export_cannot_lose_what_was_said_of_it_as_a_whole(
         0,
         1,
     }:
-        engine.run(DOCUMENT, {"text": "a"}, timeout=20)
+        engine.run(DOCUMENT, {"text": "a"}, timeout=120)
     engine.audit.seal(signer(key))
     path = export(engine, tmp_path / "ledger.zip")
 

@@ -67,8 +67,8 @@ def test_what_a_run_worked_with_is_gone_from_the_server(
     opened: Open, server: Server, key: Signer
 ) -> None:
     engine = opened()
-    run = engine.run(DOCUMENT, {"text": MARK}, timeout=20, labels={"who": MARK}).id
-    large = engine.run(DOCUMENT, {"text": MARK * 3000}, timeout=20).id
+    run = engine.run(DOCUMENT, {"text": MARK}, timeout=120, labels={"who": MARK}).id
+    large = engine.run(DOCUMENT, {"text": MARK * 3000}, timeout=120).id
     assert engine.views.runs(RunFilter(labels={"who": MARK})).items
     engine.audit.seal(key)
     before = [
@@ -105,7 +105,7 @@ def test_who_is_slow_brings_nothing_back_that_is_erased(
     opened: Open, server: Server
 ) -> None:
     engine, other = opened(), opened(workers=0)
-    run = engine.run(DOCUMENT, {"text": MARK}, timeout=20).id
+    run = engine.run(DOCUMENT, {"text": MARK}, timeout=120).id
     session = other.core.sessions.load(run)
     other.core.sessions._freeze(session)
     snapshot = engine.core.store.keys.snapshot(run)
@@ -122,7 +122,7 @@ def test_the_ledger_proves_it_before_and_after(
 ) -> None:
     engine = opened()
     run, other = (
-        engine.run(DOCUMENT, {"text": text}, timeout=20).id for text in (MARK, "b")
+        engine.run(DOCUMENT, {"text": text}, timeout=120).id for text in (MARK, "b")
     )
     engine.audit.seal(key)
     assert engine.audit.verify().intact
@@ -150,7 +150,7 @@ def test_erasing_behind_the_back_of_the_log_is_found(
     opened: Open, server: Server, key: Signer
 ) -> None:
     engine = opened()
-    run = engine.run(DOCUMENT, {"text": MARK}, timeout=20).id
+    run = engine.run(DOCUMENT, {"text": MARK}, timeout=120).id
     engine.audit.seal(key)
     hand, store = Hand(server, engine), engine.core.store
     [event] = [x for x in engine.audit.stored(run) if x.version == 2]
@@ -180,7 +180,7 @@ def test_an_open_run_and_a_held_one_are_not_erased(opened: Open) -> None:
     with pytest.raises(Rejected, match="still need"):
         engine.redact(run)
     engine.cancel(run)
-    engine.wait(run, timeout=20)
+    engine.wait(run, timeout=120)
     engine.core.handler.handle(run, HoldRun(True, "case 7"), actor="court")
     with pytest.raises(Rejected, match="held"):
         engine.redact(run)
@@ -193,7 +193,7 @@ def test_an_open_run_and_a_held_one_are_not_erased(opened: Open) -> None:
 
 def test_nothing_goes_on_from_what_is_erased(opened: Open) -> None:
     engine, other = opened(), opened(workers=0)
-    run = engine.run(DOCUMENT, {"text": "fail"}, timeout=20).id
+    run = engine.run(DOCUMENT, {"text": "fail"}, timeout=120).id
     assert other.state(run).inputs == {"text": "fail"}  # another process knows the run
     engine.redact(run)
     assert other.state(run).inputs == {}
@@ -213,7 +213,7 @@ def test_nothing_goes_on_from_what_is_erased(opened: Open) -> None:
 
 def test_a_run_of_the_same_fingerprint_stays_in_its_class(opened: Open) -> None:
     engine = opened()
-    runs = [engine.run(DOCUMENT, {"text": "fail"}, timeout=20).id for _ in range(3)]
+    runs = [engine.run(DOCUMENT, {"text": "fail"}, timeout=120).id for _ in range(3)]
     [before] = engine.views.failures()
     engine.redact(runs[0])
     [after] = engine.views.failures()
@@ -270,7 +270,7 @@ def test_sealing_and_erasing_at_once_leave_a_ledger_that_holds(
     thread = threading.Thread(target=seal)
     thread.start()
     runs = [
-        engine.run(DOCUMENT, {"text": f"{MARK}{i}"}, timeout=20).id for i in range(25)
+        engine.run(DOCUMENT, {"text": f"{MARK}{i}"}, timeout=120).id for i in range(25)
     ]
     for run in runs:
         engine.redact(run)

@@ -46,14 +46,14 @@ def test_what_a_component_declares_holds_where_the_step_says_nothing(
         pinned = engine.start(document())
         own = engine.start(document(retry={"max_retries": 1, "delay_seconds": 0}))
         engine.signal(own, "go")
-        assert engine.wait(own, timeout=20).status == "failed"
+        assert engine.wait(own, timeout=120).status == "failed"
         assert engine.state(own).steps[-1].attempt == 2
     # The component says something else now; the run goes on by what held when it began.
     with Engine.connect(
         server.url, prefix=prefix, components=registry_of(), workers=1
     ) as engine:
         engine.signal(pinned, "go")
-        assert engine.wait(pinned, timeout=20).ok
+        assert engine.wait(pinned, timeout=120).ok
         assert engine.state(pinned).steps[-1].output == 3
 
 

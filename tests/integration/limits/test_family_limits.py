@@ -86,7 +86,7 @@ def test_a_child_and_a_grandchild_run_under_the_place_of_their_parent(
         {"id": "call", "workflow": "between"},
         {"id": "beside", "workflow": "leaf"},
     )
-    assert engine.run(top, timeout=20).output == {
+    assert engine.run(top, timeout=120).output == {
         "call": {"call": {"in": 1}},
         "beside": {"in": 1},
     }
@@ -107,7 +107,7 @@ def test_a_workflow_that_calls_itself_ends(
     document = limited("down", policy, again, LEAF) | {
         "output": "{{in.output + (again.output or 0)}}"
     }
-    assert engine.run(document, {"n": 3}, timeout=30).output == 4
+    assert engine.run(document, {"n": 3}, timeout=120).output == 4
 
 
 def test_others_wait_for_the_place_until_the_whole_family_has_ended(
@@ -119,7 +119,7 @@ def test_others_wait_for_the_place_until_the_whole_family_has_ended(
     wait_for(lambda: doors.inside == 1)
     assert engine.state(second).status == "queued"
     doors.open.set()
-    assert [engine.wait(run, timeout=20).ok for run in (first, second)] == [True, True]
+    assert [engine.wait(run, timeout=120).ok for run in (first, second)] == [True, True]
     assert doors.most == 1
 
 
@@ -142,8 +142,8 @@ def test_a_detached_child_is_counted_and_waits_until_its_parent_has_ended(
     wait_for(lambda: status(engine, child) != "")
     assert engine.state(child).status == "queued"
     doors.open.set()
-    assert engine.wait(run, timeout=20).ok
-    assert engine.wait(child, timeout=20).ok
+    assert engine.wait(run, timeout=120).ok
+    assert engine.wait(child, timeout=120).ok
     assert doors.most == 1
 
 
@@ -153,14 +153,14 @@ def test_the_child_of_a_parent_that_is_opened_again_begins_though_the_place_is_t
     doors.open.set()
     engine.publish(limited("leaf", "queue", LEAF))
     top = limited("top", "queue", {"id": "call", "workflow": "leaf"})
-    run = engine.run(top, timeout=20).id
+    run = engine.run(top, timeout=120).id
     doors.open.clear()
     engine.start(limited("other", "queue", LEAF))
     wait_for(lambda: doors.inside == 1)
     engine.retry(run, step="call")
     wait_for(lambda: doors.inside == 2)
     doors.open.set()
-    assert engine.wait(run, timeout=20).ok
+    assert engine.wait(run, timeout=120).ok
 
 
 def crossing(name: str, other: str) -> dict[str, Any]:
@@ -200,5 +200,5 @@ def test_runs_that_wait_for_each_other_are_named_by_the_doctor_until_one_is_canc
     cancelled = finding.remedy.partition("openagents runs cancel ")[2].partition(")")[0]
     [other] = [run for run in runs if run != cancelled]
     engine.cancel(cancelled)
-    assert engine.wait(other, timeout=20).ok
+    assert engine.wait(other, timeout=120).ok
     assert list(stuck_runs(engine)) == []

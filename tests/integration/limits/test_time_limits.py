@@ -43,7 +43,7 @@ def test_a_step_that_no_worker_takes_ends_at_its_schedule_to_start_limit(
     with pytest.raises(WaitTimeout, match="still running"):
         idle.wait(run, timeout=0.5)
     opened(components=load([str(LIVELY)]))
-    result = idle.wait(run, timeout=20)
+    result = idle.wait(run, timeout=120)
     assert (result.status, result.error and result.error["kind"]) == (
         "failed",
         "schedule_to_start",

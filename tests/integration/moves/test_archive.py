@@ -106,7 +106,7 @@ def test_an_archived_run_is_found_and_comes_back_as_it_was(
     assert engine.views.components() == statistics
     assert [item.run.id for item in engine.views.archived().items] == [run]
     engine.retry(failed, inputs={"text": "now"})
-    assert engine.wait(failed, timeout=20).output == {"text": "NOW!"}
+    assert engine.wait(failed, timeout=120).output == {"text": "NOW!"}
     assert engine.archive.restore(failed) == "completed"
     with pytest.raises(NotArchived):
         engine.archive.restore("0-nobody")
@@ -147,7 +147,7 @@ def test_payloads_that_another_run_needs_stay(opened: Open, tmp_path: Path) -> N
     [run] = ran(engine, "x" * 50_000)
     at = next(e.version for e in engine.history(run) if e.type == "StepCompleted")
     fork = engine.replay.fork(run, at)
-    engine.wait(fork, timeout=20)
+    engine.wait(fork, timeout=120)
     engine.archive.leave(run, Departure(str(tmp_path)))
     assert len(engine.state(fork).output["text"]) == 50_001
     engine.archive.leave(fork, Departure(str(tmp_path)))
@@ -174,7 +174,7 @@ def test_what_somebody_still_needs_stays(opened: Open, tmp_path: Path) -> None:
     with pytest.raises(CannotLeave, match="only closed"):
         engine.archive.leave(open_run, to)
     engine.cancel(open_run)
-    engine.wait(open_run, timeout=20)
+    engine.wait(open_run, timeout=120)
     engine.archive.hold(open_run, "case 7")
     with pytest.raises(CannotLeave, match="held"):
         engine.archive.leave(open_run, to)
@@ -224,7 +224,7 @@ def test_a_run_whose_family_has_not_ended_stays(opened: Open, tmp_path: Path) ->
     with pytest.raises(CannotLeave, match=run):
         engine.archive.leave(child, Departure(str(tmp_path)))
     engine.signal(run, "go")
-    engine.wait(run, timeout=20)
+    engine.wait(run, timeout=120)
     for each in (child, run):
         engine.archive.leave(each, Departure(str(tmp_path)))
 
@@ -287,14 +287,14 @@ def test_the_key_of_an_archived_run_begins_no_other_one(
     opened: Open, tmp_path: Path
 ) -> None:
     engine = opened()
-    run = engine.run(DOCUMENT, {"text": "a"}, idempotency_key="k", timeout=20).id
+    run = engine.run(DOCUMENT, {"text": "a"}, idempotency_key="k", timeout=120).id
     engine.archive.leave(run, Departure(str(tmp_path)))
     with pytest.raises(RunExists, match="archive"):
         engine.start(DOCUMENT, {"text": "a"}, idempotency_key="k")
     engine.archive.restore(run)
     assert engine.start(DOCUMENT, {"text": "a"}, idempotency_key="k") == run
     engine.archive.leave(run, Departure(""))
-    again = engine.run(DOCUMENT, {"text": "b"}, idempotency_key="k", timeout=20)
+    again = engine.run(DOCUMENT, {"text": "b"}, idempotency_key="k", timeout=120)
     assert (again.id, again.output) == (
         run,
         {"text": "B!"},

@@ -122,7 +122,7 @@ def test_a_fork_does_not_begin_without_the_payloads_of_its_past(
 ) -> None:
     """Between reading the source and beginning the fork, the source leaves, or what it worked with is erased."""
     engine, other = opened(), opened(workers=0)
-    run = engine.run(DOCUMENT, {"text": "x" * 50_000}, timeout=20).id
+    run = engine.run(DOCUMENT, {"text": "x" * 50_000}, timeout=120).id
     at = next(e.version for e in engine.history(run) if e.type == "StepCompleted")
     store, done = engine.core.store, list[str]()
     exchange = store.exchange

@@ -101,7 +101,7 @@ def test_a_failed_run_is_tried_again_where_it_was_brought(
     run = here.run(linear(), {"x": -1}, timeout=20).id
     adopt(there.core, packed_away(here, run)[0], actor="tester")
     there.retry(run, step="first", inputs={"x": 4})
-    assert there.wait(run, timeout=20).output == {"result": 40}
+    assert there.wait(run, timeout=120).output == {"result": 40}
     assert here.state(run).status == "failed"
 
 
@@ -131,7 +131,7 @@ def test_a_run_that_others_wait_for_or_that_waits_for_them_stays(
     assert there.runs() == []
     for run in (parent, limited):
         here.cancel(run)
-        here.wait(run, timeout=20)
+        here.wait(run, timeout=120)
 
 
 def test_another_history_is_refused_and_nothing_is_changed(
@@ -145,7 +145,7 @@ def test_another_history_is_refused_and_nothing_is_changed(
     with pytest.raises(AnotherHistory, match="with another history"):
         adopt(there.core, replace(capsule, events=other), actor="tester")
     there.retry(run, step="second")
-    there.wait(run, timeout=20)
+    there.wait(run, timeout=120)
     assert not adopt(there.core, capsule, actor="tester").changed
     longer, _ = packed_away(there, run)
     with pytest.raises(AnotherHistory):
@@ -197,7 +197,7 @@ def test_a_history_that_is_sent_twice_is_taken_in_once(
     assert [e.type for e in there.history(run)].count("RunImported") == 1
     for engine in (here, there):
         engine.signal(run, "go")
-        assert engine.wait(run, timeout=20).status == "completed"
+        assert engine.wait(run, timeout=120).status == "completed"
 
 
 def test_what_is_packed_while_a_run_goes_on_ends_with_a_commit(

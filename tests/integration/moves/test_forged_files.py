@@ -43,7 +43,7 @@ def key() -> Signer:
 
 def ran(engine: Engine, key: Signer, text: str = "a") -> str:
     """Run the document to its end and seal it."""
-    run = engine.run(DOCUMENT, {"text": text}, timeout=20).id
+    run = engine.run(DOCUMENT, {"text": text}, timeout=120).id
     engine.audit.seal(key)
     return run
 
@@ -164,7 +164,7 @@ def test_an_archived_event_does_not_come_back_as_another(
 def test_an_event_that_is_erased_keeps_the_mark_of_where_it_was_written(
     engine: Engine, server: Server, key: Signer
 ) -> None:
-    run = engine.run(DOCUMENT, {"text": "a"}, timeout=20).id
+    run = engine.run(DOCUMENT, {"text": "a"}, timeout=120).id
     raw = pack(engine.core, run, actor="me")
     with Engine.connect(
         server.url, prefix=server.prefix(), components=[shout], partitions=1

@@ -200,7 +200,7 @@ def test_a_promotion_says_what_it_was(opened: Open, elsewhere: Engine) -> None:
     [imported] = [event for event in here.history(run) if event.type == "RunImported"]
     assert (imported.data["how"], imported.data.get("sha256", "")) == ("promote", "")
     here.signal(run, "go")
-    assert here.wait(run, timeout=20).ok
+    assert here.wait(run, timeout=120).ok
     marks = {event.version: bool(event.imported) for event in here.history(run)}
     assert marks == {version: version < imported.version for version in marks}
 
@@ -224,7 +224,7 @@ def test_forks_and_retries_of_what_was_imported_keep_the_mark(
     run, raw = carried(elsewhere, "fail")
     adopt(here.core, unpack(raw), actor="carol")
     fork = here.replay.fork(run, 2)
-    here.wait(fork, timeout=20)
+    here.wait(fork, timeout=120)
     history = here.history(fork)
     source = elsewhere.core.store.keys.prefix
     assert [bool(event.imported) for event in history[:3]] == [True, True, False]
@@ -237,12 +237,12 @@ def test_forks_and_retries_of_what_was_imported_keep_the_mark(
         again,
     }
     here.retry(run, inputs={"text": "b"})
-    assert here.wait(run, timeout=20).ok
+    assert here.wait(run, timeout=120).ok
     session = here.core.sessions.load(run)
     recorded = here.core.sessions.payloads.decode(here.core.store.read([(run, 0)])[0])
     assert first_difference(session.plan, recorded) is None
     assert not here.history(run)[-1].imported
-    here.wait(again, timeout=20)
+    here.wait(again, timeout=120)
 
 
 def test_a_file_cannot_say_that_its_events_were_counted_here(

@@ -108,9 +108,9 @@ def test_what_was_under_way_is_done_again_with_the_same_key_or_fails_if_it_must_
     )
     capsule, _ = packed_away(here, run)
     held.clear()
-    here.wait(run, timeout=20)
+    here.wait(run, timeout=120)
     adopt(there.core, capsule, actor="tester")
-    ended = there.wait(run, timeout=20)
+    ended = there.wait(run, timeout=120)
     assert ended.error is not None
     assert (ended.status, ended.error["type"], ended.error["step"]) == (
         "failed",
@@ -134,9 +134,9 @@ def test_a_step_under_way_is_done_again_with_the_same_idempotency_key(
     wait_for(lambda: len(calls) == 1)
     capsule, _ = packed_away(here, run)
     held.clear()
-    here.wait(run, timeout=20)
+    here.wait(run, timeout=120)
     adopt(there.core, capsule, actor="tester")
-    assert there.wait(run, timeout=20).output == {"s": "slow"}
+    assert there.wait(run, timeout=120).output == {"s": "slow"}
     assert [(key, attempt) for _, _, key, attempt in calls] == [
         (f"{run}/s", 1),
         (f"{run}/s", 2),
@@ -159,14 +159,14 @@ def test_every_point_of_a_run_can_be_the_one_where_it_moves(
         "retry": {"max_retries": 2, "delay_seconds": 0.05},
     }
     document = steps(each, {"id": "nap", "sleep": 0.05}, flaky)
-    run = here.run(document, timeout=20).id
+    run = here.run(document, timeout=120).id
     whole = take(here.core, run, actor="tester")
     for cut in ends_of_commits(whole.events)[:-1]:
         there = stores()
         adopt(
             there.core, take(here.core, run, actor="tester", upto=cut), actor="tester"
         )
-        assert there.wait(run, timeout=20).output == here.state(run).output, cut
+        assert there.wait(run, timeout=120).output == here.state(run).output, cut
 
 
 def test_an_open_run_waits_when_it_is_asked_to_and_a_paused_one_stays_paused(
@@ -196,7 +196,7 @@ def test_an_open_run_waits_when_it_is_asked_to_and_a_paused_one_stays_paused(
         )
         assert [row.status for row in engine.runs()] == ["paused"]
         engine.resume(run)
-        assert engine.wait(run, timeout=20).status == "completed"
+        assert engine.wait(run, timeout=120).status == "completed"
     here.cancel(run)
 
 
@@ -211,8 +211,8 @@ def test_a_step_waits_for_its_next_attempt_where_it_is_now(
     wait_for(lambda: any(e.type == "StepRetryScheduled" for e in here.history(run)))
     capsule, _ = packed_away(here, run)
     adopt(there.core, capsule, actor="tester")
-    assert there.wait(run, timeout=20).status == "failed"
-    here.wait(run, timeout=20)
+    assert there.wait(run, timeout=120).status == "failed"
+    here.wait(run, timeout=120)
     attempts = [
         [e.attempt for e in engine.history(run) if e.type == "StepStarted"]
         for engine in (here, there)
@@ -233,8 +233,8 @@ def test_a_lock_is_asked_for_anew(stores: Callable[..., Engine]) -> None:
     assert len(calls) == 2
     held.clear()
     for each in (run, other):
-        assert there.wait(each, timeout=20).output == {"s": "slow"}
-    here.wait(run, timeout=20)
+        assert there.wait(each, timeout=120).output == {"s": "slow"}
+    here.wait(run, timeout=120)
     assert len(calls) == 3
 
 

@@ -110,7 +110,7 @@ def test_who_dies_after_any_stage_ends_with_one_live_run(
     assert (live(here, run), live(there, run)) == (False, True)
     assert here.state(run).reason.startswith("moved to ")
     there.signal(run, "go")
-    assert there.wait(run, timeout=20).output == "ab"
+    assert there.wait(run, timeout=120).output == "ab"
     assert [name for name, _ in ran] == ["a", "b"]
     assert promote(move).status == "completed"
     assert [e.type for e in there.history(run)].count("RunImported") == 1
@@ -130,7 +130,7 @@ def test_a_step_under_way_ends_first_and_one_that_does_not_keeps_the_run_here(
     held.clear()
     assert promote(Move(here, there, run)).status == "running"
     there.signal(run, "go")
-    assert there.wait(run, timeout=20).output == "ab"
+    assert there.wait(run, timeout=120).output == "ab"
     assert [name for name, _ in ran] == ["a", "b"]
 
 
@@ -144,7 +144,7 @@ def test_a_run_that_was_paused_stays_paused(
     assert there.state(run).reason == "until Monday"
     there.resume(run)
     there.signal(run, "go")
-    assert there.wait(run, timeout=20).status == "completed"
+    assert there.wait(run, timeout=120).status == "completed"
 
 
 def test_who_resumes_a_run_in_between_keeps_it(
@@ -160,7 +160,7 @@ def test_who_resumes_a_run_in_between_keeps_it(
         leave(move)
     assert (live(here, run), there.runs()) == (True, [])
     here.signal(run, "go")
-    assert here.wait(run, timeout=20).status == "completed"
+    assert here.wait(run, timeout=120).status == "completed"
 
 
 def test_a_run_goes_to_one_place_only(
@@ -183,7 +183,7 @@ def test_a_run_goes_to_one_place_only(
     with pytest.raises(NotMoved, match="in that store already"):
         promote(Move(there, there, run))
     there.signal(run, "go")
-    assert there.wait(run, timeout=20).status == "completed"
+    assert there.wait(run, timeout=120).status == "completed"
     with pytest.raises(NotMoved, match="it has ended"):
         promote(Move(there, elsewhere, run))
 
@@ -199,4 +199,4 @@ def test_what_cannot_move_is_left_alone(
         promote(Move(here, there, parent))
     assert (here.state(parent).status, there.runs()) == ("running", [])
     here.cancel(parent)
-    here.wait(parent, timeout=20)
+    here.wait(parent, timeout=120)

@@ -120,7 +120,7 @@ def test_a_step_whose_component_nobody_has_waits_until_somebody_has_it(
     with caplog.at_level(logging.WARNING):
         run = engine.start(chain("a", "late"))
         others = engine.start_many([(chain("a"), {})] * 20)
-        assert all(engine.wait(other, timeout=30).ok for other in others)
+        assert all(engine.wait(other, timeout=120).ok for other in others)
         wait_for(lambda: "the component late" in caplog.text)
     assert begun(engine, run) == ["StepStarted"]
     told = [f for f in diagnose(engine, Settings()).findings if f.code == "component"]
@@ -130,7 +130,7 @@ def test_a_step_whose_component_nobody_has_waits_until_somebody_has_it(
         engine.explain(run).lines()
     )
     opened(having("late"))
-    assert engine.wait(run, timeout=30).ok
+    assert engine.wait(run, timeout=120).ok
     assert begun(engine, run) == ["StepStarted"] * 2
     assert not [
         f for f in diagnose(engine, Settings()).findings if f.code == "component"
@@ -160,7 +160,7 @@ def test_a_step_that_nobody_can_run_fails_by_its_own_limits_only(opened: Open) -
     engine.resume(run)
     wait_for(lambda: "s0" in aside(engine, "late"))
     engine.cancel(run)
-    assert engine.wait(run, timeout=20).status == "cancelled"
+    assert engine.wait(run, timeout=120).status == "cancelled"
     assert aside(engine, "late") == set()
 
 
@@ -186,10 +186,10 @@ def test_ranges_are_taken_by_who_has_such_a_version(
     engine = client(opened, ComponentSpec("a", "2.5.0"))
     run = engine.start(chain(reference, reference))
     plain = engine.start_many([(chain("a"), {})] * 5)
-    assert all(engine.wait(other, timeout=30).ok for other in plain)
+    assert all(engine.wait(other, timeout=120).ok for other in plain)
     assert begun(engine, run) == []
     opened(having("a@2.5.0"))
-    assert engine.wait(run, timeout=30).ok
+    assert engine.wait(run, timeout=120).ok
     assert begun(engine, run) == ["StepStarted"] * 2
 
 
@@ -199,7 +199,7 @@ def test_a_batch_ends_where_its_worker_lacks_the_next_component(opened: Open) ->
     run = engine.start(
         chain("a", "a", "b", "b", "a", persistence={"mode": "checkpoint"})
     )
-    assert engine.wait(run, timeout=30).ok
+    assert engine.wait(run, timeout=120).ok
     assert "StepReleased" not in begun(engine, run)
 
 
@@ -226,7 +226,7 @@ def test_a_queue_full_of_what_nobody_can_run_holds_up_nobody(opened: Open) -> No
     assert looks <= 4
     assert all(reply.left == 0 for reply in replies)
     opened(having("a"))
-    assert engine.wait(run, timeout=20).ok
+    assert engine.wait(run, timeout=120).ok
 
 
 def test_steps_that_older_versions_made_ready_are_run(opened: Open) -> None:
@@ -235,9 +235,9 @@ def test_steps_that_older_versions_made_ready_are_run(opened: Open) -> None:
     store = engine.core.store
     store.call([PlainCall((b"HDEL", store.keys.head(run), b"c:s0")) for run in runs])
     opened(having("a"))
-    assert all(engine.wait(run, timeout=30).ok for run in runs[::2])
+    assert all(engine.wait(run, timeout=120).ok for run in runs[::2])
     opened(having("b"))
-    assert all(engine.wait(run, timeout=30).ok for run in runs)
+    assert all(engine.wait(run, timeout=120).ok for run in runs)
 
 
 def test_a_component_that_a_program_adds_while_it_works_is_taken(opened: Open) -> None:
@@ -246,4 +246,4 @@ def test_a_component_that_a_program_adds_while_it_works_is_taken(opened: Open) -
     run = engine.start(chain("a", "b"))
     wait_for(lambda: "s1" in aside(engine, "b"))
     engine.registry.tool("b", version="0.1.0", effect="pure")(lambda: 1)
-    assert engine.wait(run, timeout=20).ok
+    assert engine.wait(run, timeout=120).ok

@@ -149,7 +149,7 @@ def test_a_signal_that_comes_in_the_midst_of_a_batch_costs_no_step(
     assert counted.reached.wait(20)
     engine.signal(run, "go", 7)
     counted.go_on.set()
-    assert engine.wait(run, timeout=20).output == {"told": 7}
+    assert engine.wait(run, timeout=120).output == {"told": 7}
     assert set(counted.calls.values()) == {1}
     assert engine.doctor() == []
 
@@ -164,6 +164,6 @@ def test_a_pause_in_the_midst_of_a_batch_keeps_the_first_step_and_the_others_are
     wait_for(lambda: any(e.type == "StepCompleted" for e in engine.history(run)))
     assert [e.step for e in engine.history(run) if e.type == "StepCompleted"] == ["s0"]
     engine.resume(run)
-    assert engine.wait(run, timeout=20).ok
+    assert engine.wait(run, timeout=120).ok
     assert counted.calls == {"s0": 1, "s1": 2, "s2": 2, "s3": 2}
     assert engine.doctor() == []

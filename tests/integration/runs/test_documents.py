@@ -88,7 +88,7 @@ def test_the_same_document_is_the_same_definition(
         Workflow(MappingProxyType(DOCUMENT)),
     ):
         assert engine.plan(mapping).hash == expected
-    assert engine.run(TEXT + "\n", timeout=30).output == ["é", 1, None]
+    assert engine.run(TEXT + "\n", timeout=120).output == ["é", 1, None]
 
 
 def test_a_document_that_is_changed_later_is_the_one_that_it_was(

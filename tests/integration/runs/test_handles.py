@@ -77,7 +77,7 @@ def engine(server: Server) -> Iterator[Engine]:
 
 def test_a_handle_is_the_id_wherever_an_id_is_wanted(engine: Engine) -> None:
     run = engine.start(TALKS)
-    engine.wait(run, timeout=20)
+    engine.wait(run, timeout=120)
     assert engine.state(run).id == run == run.id == f"{run}"
     assert type(run.id) is str
     assert json.loads(json.dumps({run: run})) == {run.id: run.id}

@@ -135,7 +135,7 @@ def test_a_signal_with_the_same_key_counts_once_and_is_kept_until_taken(
     for _ in range(3):
         engine.signal(run, "go", 1, idempotency_key="first")
     engine.signal(run, "go", 2, idempotency_key="second")
-    assert engine.wait(run, timeout=20).output == [1, 2]
+    assert engine.wait(run, timeout=120).output == [1, 2]
     with pytest.raises(Rejected, match="completed"):
         engine.signal(run, "go", 3)
 
@@ -143,7 +143,7 @@ def test_a_signal_with_the_same_key_counts_once_and_is_kept_until_taken(
 def test_a_large_signal_goes_to_a_blob(engine: Engine) -> None:
     run = engine.start({"id": "w", "steps": [{"id": "a", "wait_for": "go"}]})
     engine.signal(run, "go", "x" * 100_000)
-    assert engine.wait(run, timeout=20).output == {"a": "x" * 100_000}
+    assert engine.wait(run, timeout=120).output == {"a": "x" * 100_000}
 
 
 def test_what_components_show_can_be_followed_and_is_not_on_the_log(
@@ -184,7 +184,7 @@ def test_versions_aliases_and_a_canary(engine: Engine) -> None:
     engine.publish(version("1.1.0"))
     engine.publish(version("2.0.0"))
     assert [
-        engine.run(ref, timeout=20).output
+        engine.run(ref, timeout=120).output
         for ref in ("order", "order@^1.0.0", "order@stable")
     ] == [3, 2, 2]
     with pytest.raises(VersionExists):
@@ -219,7 +219,7 @@ def test_a_run_keeps_its_version(engine: Engine) -> None:
         alias="stable",
     )
     engine.signal(run, "go")
-    assert engine.wait(run, timeout=20).output == 2
+    assert engine.wait(run, timeout=120).output == 2
 
 
 def test_a_new_version_is_checked_against_the_runs_of_the_old_one(
@@ -295,7 +295,7 @@ def test_persistence_says_how_many_commits_a_run_takes(
 def test_a_batch_ends_before_what_may_not_run_again(engine: Engine) -> None:
     steps = [{"id": f"s{i}", "component": "add", "inputs": {"a": i}} for i in range(6)]
     steps[3]["effect"] = "at_most_once"
-    run = engine.run({"id": "w", "persistence": "outcome", "steps": steps}, timeout=20)
+    run = engine.run({"id": "w", "persistence": "outcome", "steps": steps}, timeout=120)
     history = engine.history(run.id)
     claims = [e for e in history if e.type == "StepStarted" and e.step == "s3"]
     outcome = next(e for e in history if e.type == "StepCompleted" and e.step == "s2")

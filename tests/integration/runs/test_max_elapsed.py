@@ -134,7 +134,7 @@ def test_a_step_whose_worker_died_is_not_begun_again_when_its_time_is_over(
         with Engine.connect(
             server.url, prefix=prefix, components=components, workers=1, partitions=1
         ):
-            result = engine.wait(run, timeout=30)
+            result = engine.wait(run, timeout=120)
         assert (result.error or {})["type"] == "WorkerLost"
         assert (len(begun(engine, run)), reasons(engine, run)) == (1, ["max_elapsed"])
         assert engine.doctor() == []

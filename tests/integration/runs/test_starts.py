@@ -67,7 +67,7 @@ def test_a_run_that_was_let_in_and_failed_by_itself_was_started(server: Server) 
         def slow(session: Session, *, actor: str) -> Any:
             """Bring a run to its gates, and answer when it has ended."""
             let_in(session, actor=actor)
-            engine.wait(session.run, timeout=20)
+            engine.wait(session.run, timeout=120)
             return engine.core.sessions.load(session.run).state.error
 
         engine.core.starter._gatekeeper.arrive = gatekeeper.arrive = slow  # type: ignore[method-assign]

@@ -77,7 +77,7 @@ def opened(server: Server, modules: list[str]) -> Iterator[Stores]:
 
 def failed(engine: Engine) -> str:
     run = engine.start(document(), {"x": MARK})
-    assert engine.wait(run, timeout=20).status == "failed"
+    assert engine.wait(run, timeout=120).status == "failed"
     return run
 
 
@@ -122,7 +122,7 @@ def test_a_healed_run_that_was_archived_meanwhile_counts_as_it_ended(
     with pytest.raises(WaveUnfinished):
         engine.heal.go_on(report.id, wave_seconds=0.1)
     working = opened()
-    working.wait(run, timeout=20)
+    working.wait(run, timeout=120)
     working.archive.leave(run, Departure(str(tmp_path / "archive")))
     done = engine.heal.go_on(report.id, wave_seconds=20)
     assert (done.well, done.ended["completed"]) == (True, 1)

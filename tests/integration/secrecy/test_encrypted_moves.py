@@ -91,7 +91,7 @@ def test_an_open_run_does_not_go_on_where_its_key_is_not(stores: Stores) -> None
     take_key(run, here, there)
     assert adopt(there.core, capsule, actor="test").changed
     there.signal(run, "go")
-    assert there.wait(run, timeout=20).output == MARK
+    assert there.wait(run, timeout=120).output == MARK
     assert places_of(there) == set()
 
 
@@ -104,14 +104,14 @@ def test_an_encrypted_run_is_promoted_where_its_key_is(stores: Stores) -> None:
     take_key(run, here, there)
     promote(Move(here, there, run))
     there.signal(run, "go")
-    assert there.wait(run, timeout=20).output == MARK
+    assert there.wait(run, timeout=120).output == MARK
 
 
 def test_a_closed_encrypted_run_is_read_as_soon_as_its_key_is_there(
     stores: Stores,
 ) -> None:
     here, there, blind = stores(OLD), stores(NEW, partitions=6), stores()
-    run = here.run(SIMPLE, {"x": MARK}, timeout=20).id
+    run = here.run(SIMPLE, {"x": MARK}, timeout=120).id
     for engine in (there, blind):
         assert adopt(engine.core, packed(here, run), actor="test").status == "completed"
         with pytest.raises(EncryptionError):
@@ -122,7 +122,7 @@ def test_a_closed_encrypted_run_is_read_as_soon_as_its_key_is_there(
 
 def test_a_shredded_run_is_stepped_through_without_its_payloads(stores: Stores) -> None:
     here, there = stores(OLD), stores(NEW)
-    run = here.run(SIMPLE, {"x": MARK}, timeout=20).id
+    run = here.run(SIMPLE, {"x": MARK}, timeout=120).id
     here.shred(run)
     steps = Steps(packed(here, run))
     assert steps.shown(len(steps)).status == "completed"
@@ -138,7 +138,7 @@ def test_a_shredded_run_is_stepped_through_without_its_payloads(stores: Stores) 
 def test_a_run_is_redacted_in_part_taken_along_and_shredded(stores: Stores) -> None:
     here, there = stores(OLD), stores(NEW)
     run = here.start(UNDONE, {"x": MARK})
-    assert here.wait(run, timeout=20).status == "failed"
+    assert here.wait(run, timeout=120).status == "failed"
     here.redact(run, "r", steps=("a",))
     assert here.state(run).inputs == {"x": MARK}
     adopt(there.core, packed(here, run), actor="test")
@@ -160,7 +160,7 @@ def test_an_older_copy_of_an_archived_run_does_not_come_in_and_go_on_again(
     promote(Move(here, there, run))
     older = packed(there, run)
     there.signal(run, "go")
-    assert there.wait(run, timeout=20).status == "completed"
+    assert there.wait(run, timeout=120).status == "completed"
     there.archive.leave(run, Departure(str(tmp_path)))
     for again in (
         lambda: promote(Move(here, there, run)),
@@ -178,7 +178,7 @@ def test_the_key_of_an_archived_run_is_not_replaced(
     stores: Stores, tmp_path: Path
 ) -> None:
     here = stores(OLD)
-    run = here.run(SIMPLE, {"x": MARK}, timeout=20).id
+    run = here.run(SIMPLE, {"x": MARK}, timeout=120).id
     here.archive.leave(run, Departure(str(tmp_path)))
     with pytest.raises(InvalidKey):
         adopt_key(here.core.handler, run, bytes(32))
@@ -207,7 +207,7 @@ def test_a_run_is_explained_while_those_beside_it_leave(
     engine = stores()
     failed = engine.start(UNDONE, {"x": 1})
     near = engine.start(UNDONE, {"x": "mended"})
-    assert [engine.wait(run, timeout=20).status for run in (failed, near)] == [
+    assert [engine.wait(run, timeout=120).status for run in (failed, near)] == [
         "failed",
         "completed",
     ]

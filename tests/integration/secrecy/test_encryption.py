@@ -43,24 +43,24 @@ def test_no_payload_of_any_kind_of_run_is_anywhere_on_the_server(opened: Open) -
     many = engine.start(MANY, {"xs": xs})
     wait_for(lambda: any(step.id == "ok" for step in engine.state(many).steps))
     engine.signal(many, "go", {"is": MARK})
-    assert engine.wait(many, timeout=20).output["both"] == [xs, xs]
+    assert engine.wait(many, timeout=120).output["both"] == [xs, xs]
     assert engine.state(many).children.keys() == {"kid"}
-    assert engine.run(SIMPLE, {"x": large}, timeout=20).output == large
-    assert engine.run(SIMPLE, {"x": {"t": large}}, timeout=20).output == {"t": large}
+    assert engine.run(SIMPLE, {"x": large}, timeout=120).output == large
+    assert engine.run(SIMPLE, {"x": {"t": large}}, timeout=120).output == {"t": large}
     for mode in ("checkpoint", "outcome"):
         assert engine.run(batched(mode), {"x": MARK}, timeout=20).output == MARK
         assert engine.run(batched(mode), {"x": large}, timeout=20).output == large
-    broken = engine.run(UNDONE, {"x": MARK}, timeout=20)
+    broken = engine.run(UNDONE, {"x": MARK}, timeout=120)
     assert (broken.status, broken.error and broken.error["message"]) == (
         "failed",
         "it broke",
     )
     engine.replay.complete(broken.id, "b", {"by hand": MARK})
-    assert engine.wait(broken.id, timeout=20).output == {"by hand": MARK}
+    assert engine.wait(broken.id, timeout=120).output == {"by hand": MARK}
     engine.retry(broken.id, step="a", inputs={"x": "mended"})
-    assert engine.wait(broken.id, timeout=20).output == "mended"
+    assert engine.wait(broken.id, timeout=120).output == "mended"
     engine.replay.replay(many)
-    assert engine.wait(many, timeout=20).ok
+    assert engine.wait(many, timeout=120).ok
     assert places_of(engine) == set()
     other = opened(NEW, OLD, workers=0)  # nothing of it was remembered only
     assert other.state(many).inputs == {"xs": xs}
@@ -72,8 +72,8 @@ def test_no_payload_of_any_kind_of_run_is_anywhere_on_the_server(opened: Open) -
 
 def test_the_scan_would_find_what_is_there(opened: Open) -> None:
     engine = opened()
-    run = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
-    engine.run(SIMPLE, {"x": [MARK] * 5000}, timeout=20)
+    run = engine.run(SIMPLE, {"x": MARK}, timeout=120).id
+    engine.run(SIMPLE, {"x": [MARK] * 5000}, timeout=120)
     paths = places_of(engine)
     assert engine.core.store.keys.stream(run).decode() in paths
     assert any(":blob:" in name for name in paths)
@@ -111,7 +111,7 @@ def test_a_snapshot_is_encrypted_and_used(opened: Open) -> None:
     )  # a damaged one is not used
     assert loaded(opened(OLD, workers=0), run) == whole
     other.signal(run, "go")
-    assert other.wait(run, timeout=20).output == items
+    assert other.wait(run, timeout=120).output == items
     assert engine.shred(run)
     assert engine.core.connection.command(b"GET", name) is None
     gone = opened(OLD, workers=0)
@@ -125,7 +125,7 @@ def test_a_snapshot_is_encrypted_and_used(opened: Open) -> None:
 
 
 def test_a_process_without_the_key_says_which_one_is_missing(opened: Open) -> None:
-    run = opened(OLD).run(SIMPLE, {"x": MARK}, timeout=20).id
+    run = opened(OLD).run(SIMPLE, {"x": MARK}, timeout=120).id
     key = key_id(parse_key(OLD, ""))
     named = f"encrypted with key {key}, which this process does not have; set OPENAGENTS_ENCRYPTION_KEYS"
     for blind in (opened(workers=0), opened(NEW, workers=0)):
@@ -152,7 +152,7 @@ def test_a_worker_without_the_key_leaves_encrypted_runs_alone_and_others_go_on(
     client, blind = opened(OLD, workers=0), opened(*keys)
     sealed = [client.start(SIMPLE, {"x": MARK}) for _ in range(5)]
     plain = opened(workers=0).start_many([(SIMPLE, {"x": i}) for i in range(20)])
-    assert [blind.wait(run, timeout=20).output for run in plain] == list(range(20))
+    assert [blind.wait(run, timeout=120).output for run in plain] == list(range(20))
     wait_for(
         lambda: (
             not blind.core.store.scan(
@@ -165,7 +165,7 @@ def test_a_worker_without_the_key_leaves_encrypted_runs_alone_and_others_go_on(
     ] * 5  # started, scheduled, and no attempt
     assert client.doctor() == []
     seeing = opened(OLD)
-    assert [client.wait(run, timeout=20).output for run in sealed] == [MARK] * 5
+    assert [client.wait(run, timeout=120).output for run in sealed] == [MARK] * 5
     assert [step.attempt for run in sealed for step in seeing.state(run).steps] == [
         1
     ] * 5
@@ -188,13 +188,13 @@ def test_those_who_have_the_key_look_after_what_time_brings(opened: Open) -> Non
         "output": "{{a.output}}",
     }
     runs = [look.start(retried) for _ in range(4)]
-    assert [look.wait(run, timeout=20).output for run in runs] == [MARK] * 4
+    assert [look.wait(run, timeout=120).output for run in runs] == [MARK] * 4
     assert blind.views.count() == seeing.views.count() == 4
 
 
 def test_rotation_wraps_all_keys_anew_and_may_be_repeated(opened: Open) -> None:
     first = opened(OLD)
-    runs = [first.run(SIMPLE, {"x": i}, timeout=20).id for i in range(5)]
+    runs = [first.run(SIMPLE, {"x": i}, timeout=120).id for i in range(5)]
     first.core.connection.command(
         b"SET", f"{first.core.store.keys.prefix}:{{0}}:gate:x}}:key:odd", b"1"
     )
@@ -211,7 +211,7 @@ def test_rotation_wraps_all_keys_anew_and_may_be_repeated(opened: Open) -> None:
         {key_id(parse_key(OLD, ""))},
     )
     rotating = opened(NEW, OLD)
-    one = rotating.run(SIMPLE, {"x": 5}, timeout=20).id
+    one = rotating.run(SIMPLE, {"x": 5}, timeout=120).id
     done = rotating.core.keyring.rotate()
     assert (done.rewrapped, done.already, done.unreadable) == (5, 1, {})
     again = rotating.core.keyring.rotate()
@@ -231,7 +231,7 @@ def test_a_rotation_does_not_bring_back_what_is_shredded_meanwhile(
     opened: Open,
 ) -> None:
     engine = opened(OLD)
-    run = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
+    run = engine.run(SIMPLE, {"x": MARK}, timeout=120).id
     rotating = opened(NEW, OLD, workers=0).core.keyring
     read = rotating._store.get
 
@@ -271,7 +271,7 @@ def test_starts_with_the_same_key_at_the_same_time_begin_one_run_with_one_key(
         assert [engine.state(ids[0]).inputs for engine in engines] == [{"x": MARK}] * 4
     worker = opened(OLD)
     assert all(
-        worker.wait(row.id, timeout=20).output == MARK
+        worker.wait(row.id, timeout=120).output == MARK
         for row in worker.views.runs().items
     )
 
@@ -299,13 +299,13 @@ def test_a_run_whose_beginning_was_lost_begins_again_with_another_key(
     assert opened(OLD, workers=0).start(SIMPLE, {"x": MARK}, idempotency_key="k") == run
     assert engine.core.keyring.export_key(run) != before
     assert other.state(run).inputs == {"x": MARK}
-    assert opened(OLD).wait(run, timeout=20).output == MARK
-    assert other.wait(run, timeout=20).output == MARK
+    assert opened(OLD).wait(run, timeout=120).output == MARK
+    assert other.wait(run, timeout=120).output == MARK
 
 
 def test_a_key_can_be_taken_along(opened: Open) -> None:
     engine = opened(OLD)
-    run = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
+    run = engine.run(SIMPLE, {"x": MARK}, timeout=120).id
     key = engine.core.keyring.export_key(run)
     assert key is not None
     engine.core.connection.command(b"DEL", engine.core.store.keys.key(run))
@@ -319,15 +319,15 @@ def test_a_key_can_be_taken_along(opened: Open) -> None:
         other.core.keyring.adopt_key(run, bytes(32))
     with pytest.raises(InvalidKey, match="without a master key"):
         opened(workers=0).core.keyring.adopt_key(run, key)
-    plain = opened().run(SIMPLE, {"x": 1}, timeout=20).id
+    plain = opened().run(SIMPLE, {"x": 1}, timeout=120).id
     assert engine.core.keyring.export_key(plain) is None
 
 
 def test_who_lacks_a_key_lets_the_other_runs_leave(opened: Open) -> None:
     engine, blind = opened(OLD), opened(workers=0)
-    sealed = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
+    sealed = engine.run(SIMPLE, {"x": MARK}, timeout=120).id
     plain = blind.start(SIMPLE, {"x": 1})
-    assert engine.wait(plain, timeout=20).status == "completed"
+    assert engine.wait(plain, timeout=120).status == "completed"
     rules = Policy(rules=(Rule(name="all", then="delete"),))
     [done] = apply(rules, blind.archive, blind.views, blind.core.clock.now_ms() + 1000)
     assert [gone.run for gone in done.gone] == [plain]

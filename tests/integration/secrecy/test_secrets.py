@@ -182,10 +182,10 @@ def test_places_are_kept_in_every_way_of_writing_them(
         partitions=1,
         encryption_keys=keys,
     ) as engine:
-        run = engine.run(document, {"x": data}, timeout=30)
+        run = engine.run(document, {"x": data}, timeout=120)
         assert run.output == [f"{data}***"] * 3
         engine.retry(run.id, step="a")
-        assert engine.wait(run.id, timeout=30).output == [f"{data}***"] * 3
+        assert engine.wait(run.id, timeout=120).output == [f"{data}***"] * 3
         assert engine.doctor() == []
 
 

@@ -42,10 +42,10 @@ def opened(server: Server) -> Iterator[Open]:
 def test_a_fork_has_a_key_of_its_own(opened: Open) -> None:
     engine = opened(OLD)
     large = [MARK] * 5000
-    run = engine.run(SIMPLE, {"x": large}, timeout=20).id
+    run = engine.run(SIMPLE, {"x": large}, timeout=120).id
     new = engine.replay.fork(run, 2, idempotency_key="k")
     assert engine.replay.fork(run, 2, idempotency_key="k") == new
-    assert engine.wait(new, timeout=20).output == large
+    assert engine.wait(new, timeout=120).output == large
     assert engine.core.keyring.export_key(new) != engine.core.keyring.export_key(run)
     assert places_of(engine) == set()
     assert engine.shred(run)
@@ -62,11 +62,11 @@ def test_a_fork_has_a_key_of_its_own(opened: Open) -> None:
 
 
 def test_a_fork_of_a_plain_run_is_encrypted_where_there_are_keys(opened: Open) -> None:
-    run = opened().run(SIMPLE, {"x": [MARK] * 5000}, timeout=20).id
+    run = opened().run(SIMPLE, {"x": [MARK] * 5000}, timeout=120).id
     engine = opened(OLD)
     before = places_of(engine)
     new = engine.replay.fork(run, 2)
-    assert engine.wait(new, timeout=20).ok
+    assert engine.wait(new, timeout=120).ok
     assert places_of(engine) == before
     assert has_key(engine, new)
     with pytest.raises(Rejected, match="no key to destroy"):
@@ -80,8 +80,8 @@ def test_what_is_shredded_is_null_for_everybody_and_the_rest_of_the_history_stay
     opened: Open,
 ) -> None:
     engine, other = opened(OLD), opened(OLD, workers=0)
-    run = engine.run(UNDONE, {"x": MARK}, timeout=20).id
-    good = engine.run(UNDONE, {"x": "mended"}, timeout=20).id
+    run = engine.run(UNDONE, {"x": MARK}, timeout=120).id
+    good = engine.run(UNDONE, {"x": "mended"}, timeout=120).id
     before = [
         (e.version, e.type, e.step, e.actor, e.commit) for e in engine.history(run)
     ]
@@ -155,10 +155,10 @@ def test_every_kind_of_run_can_be_looked_at_when_it_is_shredded(opened: Open) ->
             for mode in ("checkpoint", "outcome")
         ),
     ]
-    assert engine.wait(many, timeout=20).ok
+    assert engine.wait(many, timeout=120).ok
     kid = engine.state(many).children["kid"]
     engine.replay.replay(many)
-    assert engine.wait(many, timeout=20).ok
+    assert engine.wait(many, timeout=120).ok
     for run in runs:
         last = len(engine.history(run))
         assert engine.shred(run)
@@ -178,8 +178,8 @@ def test_only_closed_runs_that_are_not_held_are_shredded(opened: Open) -> None:
     with pytest.raises(Rejected, match="the run is running"):
         engine.shred(waiting)
     engine.cancel(waiting)
-    assert engine.wait(waiting, timeout=20).status == "cancelled"
-    run = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
+    assert engine.wait(waiting, timeout=120).status == "cancelled"
+    run = engine.run(SIMPLE, {"x": MARK}, timeout=120).id
     engine.core.handler.handle(run, cmd.HoldRun(True, "a case"), actor="t")
     with pytest.raises(Rejected, match="the run is held"):
         engine.shred(run)
@@ -211,10 +211,10 @@ def test_a_result_that_a_parent_waits_for_is_not_shredded(opened: Open) -> None:
         run, "kid", actor="t"
     )
     idle.signal(child, "go", MARK)
-    assert idle.wait(child, timeout=20).output == MARK
+    assert idle.wait(child, timeout=120).output == MARK
     with pytest.raises(Rejected, match=f"step kid of run {run} waits for the result"):
         idle.shred(child)
-    assert opened(OLD).wait(run, timeout=20).output == MARK
+    assert opened(OLD).wait(run, timeout=120).output == MARK
     assert idle.shred(child)
     assert (idle.state(run).output, idle.state(child).output) == (MARK, None)
 
@@ -222,7 +222,7 @@ def test_a_result_that_a_parent_waits_for_is_not_shredded(opened: Open) -> None:
 def test_two_who_shred_at_once_leave_one_record(opened: Open) -> None:
     engines = [opened(OLD), opened(OLD, workers=0), opened(OLD, workers=0)]
     for _ in range(5):
-        run = engines[0].run(SIMPLE, {"x": MARK}, timeout=20).id
+        run = engines[0].run(SIMPLE, {"x": MARK}, timeout=120).id
         threads = [
             threading.Thread(target=engine.shred, args=(run,)) for engine in engines
         ]
@@ -258,7 +258,7 @@ def test_what_components_showed_goes_with_the_key(opened: Open) -> None:
 
 def test_a_key_that_was_destroyed_does_not_come_back(opened: Open) -> None:
     engine = opened(OLD)
-    run = engine.run(SIMPLE, {"x": MARK}, timeout=20).id
+    run = engine.run(SIMPLE, {"x": MARK}, timeout=120).id
     key = engine.core.keyring.export_key(run)
     assert key is not None
     adopt_key(engine.core.handler, run, key)

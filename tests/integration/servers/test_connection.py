@@ -144,7 +144,7 @@ def test_a_cluster_runs_workflows_with_every_script_in_one_slot(
         url, components=load([str(COMPONENTS)]), workers=2, partitions=4
     ) as engine:
         runs = engine.start_many([(document, {})] * 12)
-        assert [engine.wait(run, timeout=30).status for run in runs] == [
+        assert [engine.wait(run, timeout=120).status for run in runs] == [
             "completed"
         ] * 12
         assert engine.doctor() == []
@@ -185,7 +185,7 @@ def looks_back(engine: Engine, runs: Sequence[str], folder: Path) -> None:
     key = signer(key_file(folder))
     engine.audit.seal(key)
     fork = engine.replay.fork(runs[0], 2)
-    assert engine.wait(fork, timeout=30).ok
+    assert engine.wait(fork, timeout=120).ok
     engine.redact(runs[1])
     engine.audit.seal(key)
     capsule = unpack(pack(engine.core, runs[3], actor="test"))

@@ -58,7 +58,7 @@ def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         url = f"unix://{tmp_path}/s"
         wait_for(lambda: (tmp_path / "s").exists())
         with Engine.connect(url, components=[one], workers=1, partitions=1) as engine:
-            engine.run(DOCUMENT, timeout=30)
+            engine.run(DOCUMENT, timeout=120)
         connection = connect(url)
         wait_for(lambda: fills(connection.client))
         connection.close()
@@ -131,7 +131,7 @@ def test_the_way_back_from_a_log_with_a_hole(private_server: Server) -> None:
     ) as engine:
         client = private_server.connect().client
         wait_for(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
-        runs = [engine.run(DOCUMENT, timeout=30).id for _ in range(20)]
+        runs = [engine.run(DOCUMENT, timeout=120).id for _ in range(20)]
     private_server.kill()
     logs = private_server.directory / "appendonlydir"
     newest = max(logs.glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
@@ -156,5 +156,5 @@ def test_the_way_back_from_a_log_with_a_hole(private_server: Server) -> None:
         assert engine.doctor() == []
         kept = [run for run in runs if engine.core.store.heads([run])[0]]
         assert 5 < len(kept) < 20
-        assert [engine.wait(run, timeout=30).ok for run in kept] == [True] * len(kept)
-        assert engine.run(DOCUMENT, timeout=30).ok
+        assert [engine.wait(run, timeout=120).ok for run in kept] == [True] * len(kept)
+        assert engine.run(DOCUMENT, timeout=120).ok

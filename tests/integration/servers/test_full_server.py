@@ -79,9 +79,9 @@ def test_at_the_limit_work_under_way_ends_and_is_archived_and_nothing_begins(
             engine.start(DOCUMENT)
         engine.cancel(other)
         goes_on.set()
-        result = engine.wait(run, timeout=30)
+        result = engine.wait(run, timeout=120)
         assert (result.status, result.output) == ("completed", "c" * 40_000)
-        assert engine.wait(other, timeout=30).status == "cancelled"
+        assert engine.wait(other, timeout=120).status == "cancelled"
         assert {row.id for row in engine.views.runs().items} == {run, other}
         assert engine.doctor() == []
         engine.audit.seal(key)
@@ -95,7 +95,7 @@ def test_at_the_limit_work_under_way_ends_and_is_archived_and_nothing_begins(
         assert [row.id for row in engine.views.runs().items] == [run]
         private_server.connections[-1].client.config_set("maxmemory", 0)
         assert engine.archive.restore(other) == "cancelled"
-        assert engine.run(DOCUMENT, timeout=30).ok
+        assert engine.run(DOCUMENT, timeout=120).ok
 
 
 def test_at_the_limit_every_command_that_reads_or_frees_works(

@@ -60,7 +60,7 @@ def paused(engine: Engine) -> str:
 
 def broken(engine: Engine) -> str:
     run = str(engine.start(BREAKING))
-    engine.wait(run, timeout=30)
+    engine.wait(run, timeout=120)
     return run
 
 
@@ -282,7 +282,7 @@ def test_what_was_refused_leaves_its_key_free(engine: Engine, api: Client) -> No
     assert api.post(path, json={}, headers=headers).status_code == 409
     assert api.post(path, json={"step": 7}, headers=headers).status_code == 422
     engine.cancel(run, force=True)
-    engine.wait(run, timeout=30)
+    engine.wait(run, timeout=120)
     answer = api.post(path, json={"reason": "now"}, headers=headers)
     assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (
         200,

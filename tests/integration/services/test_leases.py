@@ -109,7 +109,7 @@ def test_a_worker_runs_a_step_and_stands_in_its_history(
     assert "http:program/w1" in engine.workers()
     output = {"said": step["inputs"]["text"]}
     assert say(api, step, "complete", output=output).status_code == 204
-    result = engine.wait(run, timeout=30)
+    result = engine.wait(run, timeout=120)
     assert result.output == output
     [begun] = [e for e in engine.history(run) if e.type == "StepStarted"]
     assert (begun.data["worker"], begun.data["build"]) == ("http:program/w1", "b-7")
@@ -158,7 +158,7 @@ def test_a_lease_that_runs_out_is_another_workers_and_late_outcomes_are_counted(
     for _ in range(2):  # it arrives twice, and is counted once
         assert code(say(api, lost, "complete", output=1)) == (409, "lease_lost")
     assert say(api, taken, "complete", output=2).status_code == 204
-    assert engine.wait(run, timeout=30).output == 2
+    assert engine.wait(run, timeout=120).output == 2
     happened = types(engine, run)
     assert happened.count("StepLeaseLost") == 1
     assert happened.count("StepOutcomeIgnored") == 1
@@ -204,7 +204,7 @@ def test_what_a_worker_gives_back_is_for_others(engine: Engine, api: Client) -> 
     [again] = claim(api, worker="w2")
     assert again["run"] == run
     say(api, again, "complete", output="done")
-    assert engine.wait(run, timeout=30).output == "done"
+    assert engine.wait(run, timeout=120).output == "done"
 
 
 def test_what_may_not_be_started_twice_is_not(engine: Engine, api: Client) -> None:
@@ -259,7 +259,7 @@ def test_what_is_too_large_is_refused_while_the_lease_is_held(server: Server) ->
         refused = say(api, step, "complete", output="x" * 1001)
         assert code(refused) == (413, "payload_over_limit")
         assert say(api, step, "complete", output="less").status_code == 204
-        assert engine.wait(run, timeout=30).output == "less"
+        assert engine.wait(run, timeout=120).output == "less"
 
 
 def test_tokens_are_no_ones_to_make(engine: Engine, api: Client) -> None:
@@ -304,7 +304,7 @@ def test_any_instance_takes_a_token_and_no_other_caller_does(
             assert say(elsewhere, step, "complete", output="ok").status_code == 204
             # The first instance knows the run as it was before, and is told of the end again.
             assert say(mine, step, "complete", output="ok").status_code == 204
-    assert engine.wait(run, timeout=30).output == "ok"
+    assert engine.wait(run, timeout=120).output == "ok"
     [begun] = [e for e in engine.history(run) if e.type == "StepStarted"]
     assert begun.data["worker"] == "http:w0/w1"
 
@@ -336,7 +336,7 @@ def test_our_own_workers_and_those_over_http_never_run_a_step_twice(
                 say(api, step, "complete", output=0)
             answer = api.post("/v1/queues/tool/claim", json=ASK | asked)
             steps = answer.json()["steps"]
-        assert engine.wait(run, timeout=30).status == "completed"
+        assert engine.wait(run, timeout=120).status == "completed"
         begun = [
             e.data["worker"] for e in engine.history(run) if e.type == "StepStarted"
         ]
@@ -360,7 +360,7 @@ def test_payloads_of_an_encrypted_run_are_plain_for_its_worker(server: Server) -
         [step] = claim(api)
         assert step["inputs"] == {"text": "hi"}
         say(api, step, "complete", output="a plain answer")
-        assert engine.wait(run, timeout=30).output == "a plain answer"
+        assert engine.wait(run, timeout=120).output == "a plain answer"
         raw = engine.core.connection.command(
             b"XRANGE", engine.core.store.keys.stream(run), b"-", b"+"
         )
@@ -375,7 +375,7 @@ def test_what_a_step_shows_is_followed(engine: Engine, api: Client) -> None:
     assert [shown.value for shown in engine.emitted(run)] == ["Hel", "lo"]
     used = [{"model": "m", "input_tokens": 3, "cost": "0.5"}]
     say(api, step, "complete", output="Hello", usage=used)
-    assert engine.wait(run, timeout=30).output == "Hello"
+    assert engine.wait(run, timeout=120).output == "Hello"
     [row] = [row for row in engine.usage(by="model") if row.name == "m"]
     assert row.input_tokens == 3
 
@@ -389,7 +389,7 @@ def test_secrets_reach_the_worker_and_nothing_that_it_leaves(
     assert step["inputs"] == {"text": "s3cret-value"}
     say(api, step, "emit", values=["with s3cret-value"])
     say(api, step, "complete", output="it was s3cret-value")
-    engine.wait(run, timeout=30)
+    engine.wait(run, timeout=120)
     wait_for(lambda: bool(engine.emitted(run)))
     seen = str(engine.history(run)) + str(engine.emitted(run))
     assert "s3cret-value" not in seen
@@ -448,7 +448,7 @@ def test_one_who_hangs_up_is_given_nothing(engine: Engine, api: Client) -> None:
     [step] = claim(api, worker="here")
     assert (step["run"], step["attempt"]) == (run, 1)
     say(api, step, "complete", output=1)
-    assert engine.wait(run, timeout=30).output == 1
+    assert engine.wait(run, timeout=120).output == 1
 
 
 def test_what_was_claimed_for_a_wait_that_is_cancelled_is_given_back(
@@ -471,7 +471,7 @@ def test_what_was_claimed_for_a_wait_that_is_cancelled_is_given_back(
     [step] = claim(api, worker="here")
     assert step["attempt"] == 1
     say(api, step, "complete", output=1)
-    assert engine.wait(step["run"], timeout=30).output == 1
+    assert engine.wait(step["run"], timeout=120).output == 1
 
 
 def test_components_come_with_a_claim_and_others_are_left_alone(

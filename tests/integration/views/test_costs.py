@@ -187,7 +187,7 @@ def test_who_was_overtaken_by_more_than_a_reply_holds_reads_no_more_than_it_miss
         run = behind.start(held)
         wait_for(lambda: "held" in {step.id for step in engine.state(run).steps})
         behind.signal(run, "go")
-        assert engine.wait(run, timeout=20).ok
+        assert engine.wait(run, timeout=120).ok
     calls = "openagents.store.call"
     assert telemetry.summary(calls, operation="read").count == 1
     assert telemetry.summary(calls, operation="begin_reading").count == 0
@@ -199,7 +199,7 @@ def test_a_worker_introduces_itself_with_its_first_claim_in_a_partition(
 ) -> None:
     runs = engine.start_many([(sequence(1), {})] * 20)
     assert {engine.core.store.partition_of(run) for run in runs} == {0, 1}
-    assert all(engine.wait(run, timeout=20).ok for run in runs)
+    assert all(engine.wait(run, timeout=120).ok for run in runs)
     assert telemetry.summary("openagents.store.call", operation="tell").count == 0
 
 

@@ -66,7 +66,7 @@ def test_many_runners_at_once_put_each_event_in_once(server: Server) -> None:
         for thread in threads:
             thread.start()
         for run in engine.start_many([(SINGLE, {})] * 60):
-            engine.wait(run, timeout=30)
+            engine.wait(run, timeout=120)
         done.set()
         for thread in threads:
             thread.join()
@@ -112,7 +112,7 @@ def test_a_process_killed_while_it_projects_leaves_each_event_in_once(
         server.url, prefix=keys.prefix, partitions=2, components=[double], workers=2
     ) as engine:
         for run in engine.start_many([(SINGLE, {})] * 150):
-            engine.wait(run, timeout=30)
+            engine.wait(run, timeout=120)
     kills = 0
     while kills < 6:
         process = ForkedProcess(

@@ -36,7 +36,7 @@ def test_any_history_leaves_the_views_as_a_fold_of_the_log(opened: Open) -> None
     engine.pause(runs[-1])
     engine.cancel(runs[-2])
     for run in runs[:10]:
-        engine.wait(run, timeout=20)
+        engine.wait(run, timeout=120)
     for name in ("runs", "steps", "workers"):
         assert engine.views.verify(name) == []
     for row in engine.views.runs().items:
@@ -50,7 +50,7 @@ def test_any_history_leaves_the_views_as_a_fold_of_the_log(opened: Open) -> None
 def test_drift_is_found_wherever_it_is_and_a_rebuild_mends_it(opened: Open) -> None:
     engine = opened(partitions=1)
     for x in range(4):
-        engine.run(FAILING, {"x": x}, timeout=20)
+        engine.run(FAILING, {"x": x}, timeout=120)
     assert engine.views.verify("runs") == []
     connection, keys = raw_store(engine)
     base = keys.view(0, "runs.1.1:").decode()
@@ -79,7 +79,7 @@ def test_a_rebuild_goes_on_beside_the_view_in_use_and_workers_finish_it(
 ) -> None:
     engine = opened()
     for x in range(3):
-        engine.run(FAILING, {"x": x}, timeout=20)
+        engine.run(FAILING, {"x": x}, timeout=120)
     assert engine.views.views.rebuild("runs") == 2
     assert engine.views.views.rebuild("runs") == 2
     while engine.views.views.status()[0].generation == 1:
@@ -96,7 +96,7 @@ def test_users_write_a_projection_as_one_function(opened: Open) -> None:
         return {"runs": [*(document or {"runs": []})["runs"], event.stream]}
 
     engine = opened(projections=[per_step])
-    runs = {engine.run(SINGLE, timeout=20).id for _ in range(3)}
+    runs = {engine.run(SINGLE, timeout=120).id for _ in range(3)}
     row = engine.views.views.get("per-step", "b")
     assert {run for document in row for run in document["runs"]} == runs
     assert engine.views.verify("per-step") == []

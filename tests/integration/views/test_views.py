@@ -33,7 +33,7 @@ def test_lists_find_runs_by_any_combination(opened: Open) -> None:
     bad = [engine.start(FAILING, {"x": i}, labels={"tenant": "t1"}) for i in range(3)]
     waits = engine.start(WAITING)
     for run in good + bad:
-        engine.wait(run, timeout=20)
+        engine.wait(run, timeout=120)
     views = engine.views
 
     def runs_of(**chosen: Any) -> set[str]:
@@ -136,7 +136,7 @@ def test_pages_follow_each_other_across_a_rebuild_that_numbers_runs_anew(
     opened: Open, tmp_path: Path
 ) -> None:
     engine = opened(partitions=1)
-    gone = [engine.run(SINGLE, timeout=20).id for _ in range(4)]
+    gone = [engine.run(SINGLE, timeout=120).id for _ in range(4)]
     runs = list[str]()
     for _ in range(8):  # those of the millisecond where a page ends come twice
         runs.append(engine.start(WAITING))
@@ -158,7 +158,7 @@ def test_children_are_found_by_their_parent(opened: Open) -> None:
     parent = engine.start(
         {"id": "parent", "steps": [{"id": "c", "workflow": "single"}]}
     )
-    engine.wait(parent, timeout=20)
+    engine.wait(parent, timeout=120)
     [child] = engine.views.runs(RunFilter(parent=(parent,))).items
     assert (child.workflow, child.status) == ("single", "completed")
     assert child.parent is not None
@@ -169,7 +169,7 @@ def test_failures_are_grouped_by_what_they_have_in_common(opened: Open) -> None:
     engine = opened()
     runs = [engine.start(FAILING, {"x": i}) for i in range(3)]
     for run in runs:
-        engine.wait(run, timeout=20)
+        engine.wait(run, timeout=120)
     [group] = engine.views.failures()
     assert (group.count, group.now, group.workflow, group.step, group.type) == (
         3,
@@ -180,7 +180,7 @@ def test_failures_are_grouped_by_what_they_have_in_common(opened: Open) -> None:
     )
     assert {group.first_run, group.last_run} <= set(runs)
     engine.retry(runs[0])
-    engine.wait(runs[0], timeout=20)
+    engine.wait(runs[0], timeout=120)
     [group] = engine.views.failures()
     assert (group.count, group.now) == (4, 3)
     assert [row.id for row in engine.views.runs(RunFilter(reopened=True)).items] == [
@@ -191,8 +191,8 @@ def test_failures_are_grouped_by_what_they_have_in_common(opened: Open) -> None:
 def test_steps_under_way_components_and_workers_are_listed(opened: Open) -> None:
     engine = opened()
     waits = engine.start(WAITING)
-    engine.run(SINGLE, timeout=20)
-    engine.run(FAILING, {"x": 1}, timeout=20)
+    engine.run(SINGLE, timeout=120)
+    engine.run(FAILING, {"x": 1}, timeout=120)
     [step] = engine.views.steps()
     assert (step.run, step.step, step.status) == (waits, "w", "wait")
     by_component = {x.component: x for x in engine.views.components()}
@@ -214,7 +214,7 @@ def test_steps_under_way_components_and_workers_are_listed(opened: Open) -> None
         worker.counts["failed"],
     ) == (3, 2, 1)
     engine.signal(waits, "go")
-    engine.wait(waits, timeout=20)
+    engine.wait(waits, timeout=120)
     assert engine.views.steps() == []
 
 
@@ -252,9 +252,9 @@ def test_a_list_as_of_a_time_shows_what_was_so_then(opened: Open) -> None:
     then = max(event.time_ms for event in engine.history(first))
     wait_for(lambda: engine.core.clock.now_ms() > then + 2)
     engine.signal(first, "go")
-    engine.wait(first, timeout=20)
+    engine.wait(first, timeout=120)
     second = engine.start(FAILING, {"x": 1})
-    engine.wait(second, timeout=20)
+    engine.wait(second, timeout=120)
     now = max(event.time_ms for event in engine.history(second))
 
     def statuses(time_ms: int, **chosen: Any) -> dict[str, str]:

@@ -173,7 +173,7 @@ def test_a_command_whose_answer_was_cut_off_is_carried_out_once(
         for name, (workflow, act, event) in COMMANDS.items():
             run = str(engine.start(workflow))
             if workflow is BREAKING:
-                engine.wait(run, timeout=30)
+                engine.wait(run, timeout=120)
             line.break_off()
             line.cuts = 1
             act(client, run)
@@ -187,7 +187,7 @@ def test_what_may_not_arrive_twice_is_sent_once(engine: Engine, colour: str) -> 
         line.to(url)
         with client_of(colour, line.url) as client:
             run = client.start(GREETING, {"name": "Ada"}).id
-            engine.wait(run, timeout=30)
+            engine.wait(run, timeout=120)
             line.break_off()
             line.cuts = 1
             sent = line.connections
