@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -275,11 +276,11 @@ def editing() -> bool:
     text = json.dumps(edited, indent=2)
     is_slow = False
     for catalog in (None, Components()):
-        scratch = median(seconds_of(lambda: validate(text, catalog)) for _ in range(5))  # noqa: B023
+        scratch = median(seconds_of(partial(validate, text, catalog)) for _ in range(5))
         session = ValidationSession(catalog)
         session.check(text)
         texts = [text.replace('"n": 500', f'"n": {1_000 + i}') for i in range(50)]
-        edit = median(seconds_of(lambda x=x: session.check(x)) for x in texts)  # type: ignore[misc]  # noqa: B023
+        edit = median(seconds_of(partial(session.check, each)) for each in texts)
         ratio = scratch / edit
         is_slow = is_slow or ratio < RATIO or edit > EDIT_SECONDS
         kind = "with components" if catalog else "by itself"

@@ -75,6 +75,9 @@ class Host:
     begun: bool = False
     early: bool = False
     asked: bool = False
+    ordered: bool = False
+    """It was told to end from elsewhere, and no signal has said so yet."""
+
     lookout: WorkPoller | None = None
     ending: RequestPipe = field(default_factory=RequestPipe)
     hurrying: RequestPipe = field(default_factory=RequestPipe)
@@ -105,8 +108,7 @@ class Host:
         """Begin, once Celery has forked its children."""
         self.listen()  # again: Celery has begun to listen by itself
         worker = self.here()
-        # As a signal: it wakes the main thread, whatever that waits for.
-        worker.runtime.orders.on_end = lambda: os.kill(self.main, signal.SIGTERM)
+        worker.runtime.orders.on_end = self._end_by_order
         worker.start(lanes=self.pool != PREFORK, relay=True)
         if self.pool != PREFORK:
             self._look_out(worker, self.concurrency)
@@ -224,12 +226,20 @@ class Host:
             return
         if not self.begun:
             self.early = True
+        elif self.asked and self.ordered:
+            # Whoever looks after this process tells it what it was told already: that is no hurry.
+            self.ordered = False
         elif self.asked:
             self.hurrying.ask()
             if self.worker is not None:
                 self.worker.hurry()
         else:
             self._end_soon()
+
+    def _end_by_order(self) -> None:
+        self.ordered = True
+        # As a signal: it wakes the main thread, whatever that waits for.
+        os.kill(self.main, signal.SIGTERM)
 
     def _end_soon(self) -> None:
         self.stop_celery()

@@ -271,11 +271,9 @@ class AsyncLane:
         return batch
 
     def _record(self, batch: Sequence[Finished]) -> None:
-        at_most = (
-            0
-            if self._stop.is_set() or self._limit_now == 0
-            else max(1, self._free // max(1, len(batch)))
-        )
+        # Each outcome gives its slot to another step, unless more run than may: that was told while they did.
+        is_full = self._stop.is_set() or self._free < 0
+        at_most = 0 if is_full else max(1, self._free // len(batch))
         flushed = self._recorder.record(batch, NextClaim(self._queue, min(at_most, 64)))
         self._submit(flushed.jobs)
         self._runtime.ignored(flushed.refused)

@@ -177,7 +177,8 @@ class Fleet:
         if process.stops:
             return
         name = served.worker_type.name
-        if not process.is_ready:  # what it has to say it has said
+        # One that ends well before it is ready was told to; what another one has to say it has said.
+        if not process.is_ready and status != 0:
             self._code = status if status > 0 else 1
             return
         self._tell(f"{name}: a process has ended (status {status}); another one begins")

@@ -130,9 +130,9 @@ def concurrency(
 def drain(target: Target, worker: str, worker_type: str, reason: str) -> int:
     """Let workers end in good order.
 
-    They take nothing more, and finish what runs within their grace. What has not ended by then is given back, and
-    begins anew elsewhere. Whatever looks after a worker may start another in its place. Exit code: 1 when nobody serves
-    the type.
+    They take nothing more, and finish what runs within their grace; those of `worker --type` as long as it takes. What
+    has not ended by then is given back, and begins anew elsewhere. Whatever looks after a worker may start another in
+    its place. Exit code: 1 when nobody serves the type.
 
     \b
     Example: openagents workers drain shop-1:4711:0k3xa --reason "the machine is replaced"

@@ -33,8 +33,9 @@ from eventstore.redis.driver.retries import when_free
 log = logging.getLogger(__name__)
 
 
+@functools.cache
 def load_text(name: str) -> str:
-    """Read a script's text from the package."""
+    """Return a script's text from the package, which is read once."""
     return (files("eventstore.redis") / "lua" / name).read_text("utf-8")
 
 

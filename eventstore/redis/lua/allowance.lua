@@ -1,7 +1,8 @@
-#!lua
+#!lua flags=allow-oom
 -- allowance: what a caller may still ask for; a bucket that is full with `limit` and fills evenly in a period (GCRA).
 -- KEYS 1 allowance:<caller> (string: when the bucket is full again, in us by the server's clock; gone once it is)
 -- ARGV 1 limit 2 period ms
+-- It is let in where the memory is full: what callers say of runs that have begun goes on then.
 -- replies {1, left, ms until the bucket is full} or {0, ms until there is one, ms until the bucket is full}
 local limit, period = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000
 local gap = period / limit

@@ -6,6 +6,7 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local noted = string.format('{"at_ms":%.0f,', now) .. string.sub(ARGV[2], 2)
+-- While a slot is moved, naming a key that is not there is an error: before anything is written, both are named.
 redis.call('EXISTS', KEYS[1], KEYS[2])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'o', ARGV[1], 'd', noted)
 if ARGV[3] == '1' then redis.call('HSET', KEYS[1], ARGV[1], noted) else redis.call('HDEL', KEYS[1], ARGV[1]) end

@@ -120,9 +120,8 @@ def _needed(
 def _shrunk(looked: Scale, policy: Policy) -> Scale:
     if looked.looked_ms - looked.calm_ms < looked.pause_ms:
         return replace(looked, count=_bounded(looked.count, policy))
-    if (
-        looked.tried and looked.count < looked.required
-    ):  # so many were not needed any more
+    # So many were not needed any more: fewer of them did.
+    if looked.tried and looked.count < looked.required:
         looked = replace(looked, required=0)
     above = looked.count - looked.required
     fewer = min(looked.fewer, above) if above > 0 else 1

@@ -36,10 +36,19 @@ def composed() -> dict[str, Any]:
     return loaded
 
 
+class UnitParser(ConfigParser):
+    """Reads units of systemd: names have capitals, and may stand twice."""
+
+    def __init__(self) -> None:
+        super().__init__(interpolation=None, strict=False)
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
+
+
 def unit(file: Path) -> ConfigParser:
     """Read a unit of systemd."""
-    parser = ConfigParser(interpolation=None, strict=False)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser = UnitParser()
     parser.read_string(file.read_text())
     return parser
 

@@ -275,7 +275,7 @@ def worker_log(server: Server) -> str:
 
 
 def test_a_worker_is_paused_and_drained_from_elsewhere_and_no_step_is_lost_or_repeated(
-    begin: tuple[Engine, Begin],
+    begin: tuple[Engine, Begin], server: Server
 ) -> None:
     engine, start = begin
     engine.control.pause(worker_type="tool", reason="not yet")
@@ -285,13 +285,18 @@ def test_a_worker_is_paused_and_drained_from_elsewhere_and_no_step_is_lost_or_re
         return [info.get("told") for info in engine.workers().values()]
 
     wait_for(lambda: told() == [{"paused": ["tool"]}])
+    longest = engine.start(one("obedient", inputs={"seconds": 6}))
     runs = engine.start_many([(one("slow"), {}), (one("waits"), {})] * 4)
     engine.control.resume(worker_type="tool")
     wait_for(lambda: any(engine.status(run) == "completed" for run in runs))
     [name] = engine.workers()
     [order] = engine.control.drain(worker_type="tool", reason="it moves")
+    wait_for(lambda: "stopping" in worker_log(server))
+    # Whoever moves it tells it by a signal, too: the step that runs has its grace all the same.
+    process.send_signal(signal.SIGTERM)
     assert process.wait(120) == 0
     assert engine.workers() == {}
+    assert engine.status(longest) == "completed"
     assert (order.target, order.reason) == (f"worker:{name}", "it moves")
     assert [x.what for x in engine.control.log()] == ["drain", "pause", "pause"]
     start("--concurrency", "4", lease_ms=60_000)

@@ -14,24 +14,11 @@ from starlette.types import Message
 from eventstore.errors import StoreUnavailable
 from openagents_json.engine import Engine
 from openagents_json.server.http.replies import LINES, Lines
-from tests.conftest import Server, SharedServers
-from tests.integration.services.calling import ASKING, calling, engine_on
+from tests.integration.services.calling import ASKING, calling
 
 pytestmark = pytest.mark.one_worker
 
 BY_LINES = {"Accept": f"text/html;q=0.1, {LINES}"}
-
-
-@pytest.fixture(scope="module")
-def server(shared_servers: SharedServers) -> Server:
-    """One kind of server: lists are read as everywhere."""
-    return shared_servers.of("valkey")
-
-
-@pytest.fixture(scope="module")
-def engine(server: Server) -> Iterator[Engine]:
-    with engine_on(server) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -11,22 +11,10 @@ from eventstore.redis.coordination.allowances import Allowances
 from eventstore.redis.coordination.records import RecordTable
 from openagents_json.engine import Engine
 from openagents_json.engine.errors import ApiKeyNotFound, InvalidApiKey
-from tests.conftest import Server, SharedServers, wait_for
+from tests.conftest import Server, wait_for
 from tests.integration.services.calling import engine_on, serving_api
 
 pytestmark = pytest.mark.one_worker
-
-
-@pytest.fixture(scope="module")
-def server(shared_servers: SharedServers) -> Server:
-    """One kind of server: the script uses nothing that is another on the other."""
-    return shared_servers.of("redis")
-
-
-@pytest.fixture(scope="module")
-def engine(server: Server) -> Iterator[Engine]:
-    with engine_on(server) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +65,17 @@ def test_a_refused_request_takes_nothing_and_what_was_used_comes_back(
         assert allowance.full_ms <= 50
     assert 0 <= wait_ms <= 10
     wait_for(lambda: allowances.take("returning", 5, 50).wait_ms == 0)
+
+
+def test_a_key_is_let_in_where_the_memory_is_full(private_server: Server) -> None:
+    with engine_on(private_server) as engine:
+        command = engine.core.connection.command
+        command(b"CONFIG", b"SET", b"maxmemory", b"1")
+        try:
+            allowance = Allowances(engine.core.store).take("worker", 5, 60_000)
+        finally:
+            command(b"CONFIG", b"SET", b"maxmemory", b"0")
+        assert (allowance.left, allowance.wait_ms) == (4, 0)
 
 
 def test_a_rate_is_changed_while_the_key_is_used(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -11,11 +12,12 @@ import pytest
 
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.run_model import ClaimRequest
+from openagents_json import Context
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine, Settings
 from openagents_json.engine.diagnosis.doctor import diagnose
 from openagents_json.workflow.component_spec import ComponentSpec
-from tests.conftest import Server, wait_for
+from tests.conftest import Server, SharedServers, wait_for
 
 Open = Callable[..., Engine]
 
@@ -247,3 +249,40 @@ def test_a_component_that_a_program_adds_while_it_works_is_taken(opened: Open) -
     wait_for(lambda: "s1" in aside(engine, "b"))
     engine.registry.tool("b", version="0.1.0", effect="pure")(lambda: 1)
     assert engine.wait(run, timeout=120).ok
+
+
+def test_of_asynchronous_steps_fewer_run_where_that_is_told_while_more_do(
+    shared_servers: SharedServers,
+) -> None:
+    """One that ends gives its slot to the next step of its run, but where too many run."""
+    server = shared_servers.of("valkey")
+    registry, may_end, begun = Registry(), threading.Semaphore(0), list[str]()
+
+    @registry.tool("stays")
+    async def stay(context: Context) -> None:
+        begun.append(context.step_id)
+        while not may_end.acquire(blocking=False):
+            await asyncio.sleep(0.01)
+
+    document = chain("stays", "stays")
+    with Engine.connect(
+        server.url,
+        prefix=server.prefix(),
+        components=registry,
+        workers=1,
+        partitions=1,
+    ) as engine:
+        runs = engine.start_many([(document, {})] * 12)
+        wait_for(lambda: len(begun) == 12)
+        engine.control.concurrency(2, worker_type="tool")
+        wait_for(lambda: any("told" in x for x in engine.workers().values()))
+        may_end.release(10)
+
+        def completed() -> int:
+            types = [event.type for run in runs for event in engine.history(run)]
+            return types.count("StepCompleted")
+
+        wait_for(lambda: completed() == 10)
+        assert begun == ["s0"] * 12
+        may_end.release(14)
+        assert all(engine.wait(run, timeout=120).ok for run in runs)

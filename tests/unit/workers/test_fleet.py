@@ -24,7 +24,9 @@ class Process:
         self.is_open = True
         self.closed = False
         self.reader, self._writer = os.pipe()
-        self._unread: list[Mapping[str, Any]] = [] if code else [{"ready": []}]
+        self._unread: list[Mapping[str, Any]] = (
+            [] if code is not None else [{"ready": []}]
+        )
         os.write(self._writer, b".")
 
     def fileno(self) -> int:
@@ -74,7 +76,8 @@ class World:
         return len(ready) >= sum(x.at_least for x in self.types)
 
     def start(self, worker_type: TypeProcesses) -> Any:
-        self.processes.append(Process(worker_type, self.codes.get(worker_type.name)))
+        code = self.codes.pop(worker_type.name, None)
+        self.processes.append(Process(worker_type, code))
         return self.processes[-1]
 
     def run(self, *script: Callable[[], object]) -> int:
@@ -124,6 +127,14 @@ def test_a_type_that_cannot_begin_ends_all_with_its_status() -> None:
     world.codes["agent"] = 2
     assert world.run() == 2
     assert len(world.processes) == 2
+
+
+def test_one_that_is_told_to_end_before_it_is_ready_is_replaced() -> None:
+    world = World(of("agent"))
+    world.codes["agent"] = 0
+    assert world.run() == 0
+    assert [process.is_ready for process in world.processes] == [False, True]
+    assert "agent: a process has ended (status 0); another one begins" in world.told
 
 
 def test_there_are_more_processes_while_steps_wait() -> None:
