@@ -9,7 +9,12 @@ from typing import Final
 
 from openagents_json.workflow.errors import ExpressionFailed, OverBound
 from openagents_json.workflow.expressions.grammar import IDENTIFIER, Expression, Path
-from openagents_json.workflow.expressions.names import CompiledExpression, Names, alias
+from openagents_json.workflow.expressions.names import (
+    CompiledExpression,
+    Names,
+    alias,
+    is_constant,
+)
 from openagents_json.workflow.expressions.namespace import Lookup, find_path
 from openagents_json.workflow.types import Json
 
@@ -44,7 +49,8 @@ def path_in(text: str, names: Names) -> tuple[str | int, ...] | None:
         return None
     root = _root_of(text)
     is_unknown = not names.is_known(root) and not _surely_a_name(root, names)
-    if is_unknown:
+    is_value = root == text and root not in names.local and is_constant(root)
+    if is_unknown or is_value:
         return None
     keys: list[str | int] = [root]
     for match in _SEGMENT.finditer(text, len(root)):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from jinja2.lexer import float_re, integer_re
+
 from openagents_json.workflow.expressions.grammar import IDENTIFIER, Path
 from openagents_json.workflow.expressions.namespace import Lookup
 from openagents_json.workflow.types import Json
@@ -53,29 +55,27 @@ class Names:
         return name in self.steps or name in ROOTS or name in self.local
 
 
-_KEYWORDS: Final = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "in",
-        "is",
-        "if",
-        "else",
-        "true",
-        "false",
-        "none",
-        "True",
-        "False",
-        "None",
-    ]
-)
+_OPERATORS: Final = frozenset({"and", "or", "not", "in", "is", "if", "else"})
+
+_CONSTANTS: Final = frozenset({"true", "false", "none", "True", "False", "None"})
+
+_MEMBER: Final = re.compile(r"\.[A-Za-z_]")
+"""What is behind a step id that is a word of the grammar, too: nothing else can be meant by that."""
+
+_MEMBER_OF_CONSTANT: Final = re.compile(r"\.[A-Za-z_]|\[")
+
+
+def is_constant(word: str) -> bool:
+    """Tell whether the grammar takes a word for a value: a number, a boolean or null."""
+    is_number = integer_re.fullmatch(word) or float_re.fullmatch(word)
+    return word in _CONSTANTS or is_number is not None
 
 
 def odd_names(steps: Iterable[str]) -> frozenset[str]:
     """Return the step ids that the grammar does not take for one name."""
+    words = _OPERATORS | _CONSTANTS
     return frozenset(
-        name for name in steps if not IDENTIFIER.match(name) or name in _KEYWORDS
+        name for name in steps if not IDENTIFIER.match(name) or name in words
     )
 
 
@@ -86,24 +86,43 @@ _WORDS_AND_TEXTS: Final = re.compile(
 
 
 def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
-    """Put identifiers in the place of step ids that the grammar does not take for one name."""
+    """Put identifiers in the place of step ids that the grammar does not take for one name.
+
+    A step may be called as an operator or a number: then it is the step only where a member of it is asked for.
+    """
     aliases: dict[str, str] = {}
     if not names.odd:
         return text, aliases
     by_step: dict[str, str] = {}
     pieces = []
     position = 0
+    prefix = _unused_in(text)
     for match in _WORDS_AND_TEXTS.finditer(text):
         word = match[0]
         is_text = word[0] in "'\""
         step = "" if is_text else _longest(word, names.odd)
-        if not step:
+        if not step or _is_of_the_grammar(step, text, match.start() + len(step)):
             continue
-        name = by_step.setdefault(step, f"step_{len(by_step)}_")
+        name = by_step.setdefault(step, f"{prefix}{len(by_step)}_")
         aliases[name] = step
         pieces += [text[position : match.start()], name, word[len(step) :]]
         position = match.end()
     return "".join(pieces) + text[position:], aliases
+
+
+def _unused_in(text: str) -> str:
+    """Return how names can begin that do not occur in a text."""
+    prefix = "step_"
+    while prefix in text:
+        prefix += "_"
+    return prefix
+
+
+def _is_of_the_grammar(word: str, text: str, end: int) -> bool:
+    """Tell whether a word that ends there is an operator or a value, though a step is called so."""
+    if word in _OPERATORS:
+        return _MEMBER.match(text, end) is None
+    return is_constant(word) and _MEMBER_OF_CONSTANT.match(text, end) is None
 
 
 def _longest(word: str, odd: Set[str]) -> str:

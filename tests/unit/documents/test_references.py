@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from openagents_json.testing import Play
 from openagents_json.workflow.expressions.grammar import FILTERS, METHODS, TESTS
 from openagents_json.workflow.language.validate import validate
 from tests.simulation import Simulation, plan_of, steps
@@ -192,3 +193,34 @@ def test_a_reference_that_lets_a_step_begin_by_itself_is_told() -> None:
     run.complete("a")
     run.complete("b", {"ok": False})
     assert run.state.steps["c"].status == "scheduled"
+
+
+@pytest.mark.parametrize(
+    ("step", "expression", "value"),
+    [
+        ("1", "{{ 1 + 1 }}", 2),
+        ("1", "{{1}}", 1),
+        ("1", "{{ 1.5 * 2 }}", 3.0),
+        ("1", "{{ [4, 5][1] }}", 5),
+        ("1", "{{ 1.output + 1 }}", 8),
+        ("1", "{{ 1['output'] + 1 }}", 8),
+        ("1e3", "{{ 1e3 + 1e3.output }}", 1007.0),
+        ("not", "{{ none is not none }}", False),
+        ("not", "{{ not not.success }}", False),
+        ("in", "{{ 7 in [in.output] }}", True),
+        ("if", "{{ 1 if if.success else 2 }}", 1),
+        ("true", "{{true}}", True),
+        ("none", "{{ none.output is none }}", False),
+        ("a-b", "{{ a-b.output + step_0_.output }}", 14),
+    ],
+)
+def test_steps_may_be_called_as_numbers_and_words_of_the_grammar(
+    step: str, expression: str, value: Any
+) -> None:
+    ids = {step: None, "step_0_": None}
+    called = [{"id": name, "component": "seven"} for name in ids]
+    last = {"id": "last", "component": "same", "inputs": {"value": expression}}
+    document = {"id": "w", "steps": [*called, last], "output": "{{last.output}}"}
+    stand_ins = {"seven": 7, "same": lambda value: value}
+    run = Play(document, components=stand_ins).finish()
+    assert (run.status, run.output) == ("completed", value)
