@@ -39,9 +39,11 @@ compiled: product build/tests.compiled
 product: setup
 	@$(RUN)/python -m compileall -q openagents_json cli executor projections eventstore
 
-# Pytest rewrites the assertions of modules that it gathers: here once, and not in each worker at the same time.
+# Pytest rewrites the assertions of modules that it gathers, and Hypothesis counts the characters of Unicode: here once, and not in
+# each worker at the same time.
 build/tests.compiled: $(shell find tests -name '*.py') | product
 	@$(GATHER) $(WAITING) >/dev/null 2>&1 & $(GATHER) $(OTHERS) >/dev/null 2>&1; wait
+	@$(RUN)/python -c 'from hypothesis import strategies; strategies.text().validate()'
 	@mkdir -p build && touch $@
 
 test: compiled

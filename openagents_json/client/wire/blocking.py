@@ -13,6 +13,7 @@ from tenacity import Retrying
 
 from openagents_json.client.calls.call import Call, FeedCall
 from openagents_json.client.wire.address import ServiceAddress
+from openagents_json.client.wire.certificates import trusted_certificates
 from openagents_json.client.wire.feeds import SILENCE_SECONDS, Following
 from openagents_json.client.wire.messages import (
     CONNECT_SECONDS,
@@ -49,6 +50,7 @@ class BlockingWire:
             base_url=address.url,
             headers=address.headers(),
             limits=limits,
+            verify=trusted_certificates(),
             follow_redirects=False,
         )
 
