@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup product compiled demo test test-fast test-page test-deploy fuzz fuzz-api fuzz-properties check bench bench-scale clean
+.PHONY: help setup product compiled demo test test-fast test-page pictures test-deploy fuzz fuzz-api fuzz-properties check bench bench-scale clean
 
 help:
-	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed"
+	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed; SERVE=1 serves their page"
 	@echo "make test   set up, then run all tests, side by side"
 	@echo "make test-fast  set up, then run what needs no worker processes: unit, property, contract, architecture, golden, fuzz"
 	@echo "make test-page  set up, then try the web page in Chromium; installs that where it is missing"
+	@echo "make pictures   set up, then take the pictures of the web page in docs/pictures anew"
 	@echo "make test-deploy  set up, then check the files of deploy/ and begin each process of the composed system anew under load"
 	@echo "make fuzz   set up, then try inputs that nobody would write, for SECONDS=60 in all; REPLAY=file tries one again"
 	@echo "make fuzz-api  set up, then send the HTTP services requests made of their OpenAPI documents, EXAMPLES=50 for each operation"
@@ -22,7 +23,7 @@ setup:
 	@PYTHON=$(PYTHON) scripts/setup
 
 demo: setup
-	@$(RUN)/python examples/document_processing/demo.py
+	@$(RUN)/python examples/document_processing/demo.py $(if $(SERVE),--serve)
 
 # Tests wait for processes and leases more than they compute: more workers than cores, each with servers of its own.
 SIDE_BY_SIDE := --numprocesses 12 --dist loadgroup --no-loadscope-reorder
@@ -55,6 +56,9 @@ test-fast: compiled
 
 test-page: setup
 	@scripts/test_page
+
+pictures: setup
+	@scripts/pictures
 
 test-deploy: setup
 	@scripts/test_deploy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
@@ -19,15 +20,22 @@ from openagents_json.engine import Engine, HistoryEvent
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-DATA = Path(sys.argv[1]) if sys.argv[1:] else ROOT / ".openagents" / "demo"
+OPENAGENTS = Path(sys.executable).parent / "openagents"
 COPIES = 4
+ARGUMENTS = argparse.ArgumentParser(description=__doc__)
+ARGUMENTS.add_argument(
+    "data", nargs="?", type=Path, default=ROOT / ".openagents" / "demo"
+)
+ARGUMENTS.add_argument("--serve", action="store_true", help="Serve the page then.")
+OPTIONS = ARGUMENTS.parse_args()
+DATA: Path = OPTIONS.data
 console = Console(width=110, highlight=False)
 
 
 def start_worker(url: str, name: str) -> subprocess.Popen[bytes]:
     """Start a worker process on the store."""
     command = [
-        str(Path(sys.executable).parent / "openagents"),
+        str(OPENAGENTS),
         "worker",
         "--url",
         url,
@@ -170,6 +178,27 @@ def show_history(engine: Engine, run: str) -> None:
     console.print(table)
 
 
+def show_page(engine: Engine) -> None:
+    """Serve the web page of these runs until Ctrl-C where that is asked for, and else say how to."""
+    if not OPTIONS.serve:
+        command = f"{OPENAGENTS} serve --open --data {DATA}"
+        console.print(
+            f"to see them in a browser: {command}\n"
+            "and open http://127.0.0.1:8080/; or make demo SERVE=1",
+            soft_wrap=True,
+        )
+        return
+    from openagents_json.server.serving import Address, serve
+
+    worker = start_worker(engine.url, "worker-3")  # for what is retried on the page
+    try:
+        # A port that is free: that of another service is no reason to end here.
+        serve(engine, Address(port=0), is_open=True, tell=console.print)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+
+
 def main() -> int:
     """Run the demonstration; the exit code says whether every run completed."""
     shutil.rmtree(DATA, ignore_errors=True)
@@ -204,6 +233,7 @@ def main() -> int:
         console.print(f"{dict(statuses)}; invariants broken: {len(problems)}")
         for process in workers.values():
             process.wait(30)
+        show_page(engine)
         return 0 if statuses == {"completed": len(runs)} and not problems else 1
 
 
