@@ -16,6 +16,7 @@ from openagents_json.server.execution import (
     leases,
     lists,
     live,
+    queues,
     runs,
     schedules,
     starting,
@@ -45,6 +46,7 @@ _EXECUTION: Final = (
     leases.router,
     hooks.router,
     webhooks.router,
+    queues.router,
 )
 _REGISTRY: Final = (workflows.router, components.router)
 ROUTERS: Final[Mapping[Service, Sequence[APIRouter]]] = {

@@ -210,6 +210,28 @@ def test_a_schedule_is_paused_and_triggered(
         page.wait_for_selector("td .is-paused")
 
 
+def test_a_queue_is_paused_limited_and_goes_on(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    with opened(chromium, f"{url}/#/queues") as page:
+        page.click("button[aria-label='Pause tool']")
+        page.fill("dialog label:has-text('Reason') input", "the disks are full")
+        command = page.inner_text("dialog pre >> nth=0")
+        assert command.endswith("pause --type tool --reason 'the disks are full'")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("tr:has-text('tool') .is-paused")
+        assert [order.what for order in engine.control.in_force()] == ["pause"]
+        page.click("button[aria-label='Resume tool']")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("tr:has-text('tool') .is-paused", state="detached")
+        page.click("button[aria-label='Limit agent']")
+        page.fill("dialog input[type=number]", "1")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("tr:has-text('agent') .chip:has-text('1 at a time')")
+        page.wait_for_selector("td:text-is('pause taken back')")
+        assert [order.at_most for order in engine.control.in_force()] == [1]
+
+
 def test_nothing_of_a_run_becomes_markup(
     chromium: Any, engine: Engine, url: str
 ) -> None:
@@ -274,6 +296,7 @@ def test_nobody_is_kept_out(
             ("runs", "a[data-row]"),
             ("inbox", "td button"),
             ("failures", ".fold"),
+            ("queues", "tbody tr"),
             ("workers", "tbody tr"),
             ("schedules", "tbody tr"),
             ("hooks", "tbody tr"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +23,7 @@ _TYPES: Final = {
 }
 _DOCUMENT: Final = "index.html"
 _START: Final = "app/main.js"
+_IMPORT: Final = re.compile(r'^import .* from "([^"]+)";', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +74,35 @@ def _digest(bodies: Mapping[str, bytes]) -> str:
     return whole.hexdigest()[:16]
 
 
-def _links(names: Mapping[str, bytes], digest: str) -> bytes:
-    """Return what makes a browser load all files at once: it learns of imports only when it reads them."""
+def _links(bodies: Mapping[str, bytes], digest: str) -> bytes:
+    """Return what makes a browser load what it needs first at once: it learns of imports only when it reads them.
+
+    What is imported later, as by `import("./lists/queues.js")`, is not among that.
+    """
     lines = []
-    for name in names:
+    first = _imported(bodies)
+    for name in bodies:
         address = escape(f"page/{digest}/{name}", quote=True)
         if name == _START:
             lines.append(f'<script type="module" src="{address}"></script>')
-        elif name.endswith(".js"):
+        elif name in first:
             lines.append(f'<link rel="modulepreload" href="{address}">')
         elif name.endswith(".css"):
             lines.append(f'<link rel="stylesheet" href="{address}">')
         elif name.endswith(".svg"):
             lines.append(f'<link rel="icon" type="image/svg+xml" href="{address}">')
     return "\n".join(lines).encode()
+
+
+def _imported(bodies: Mapping[str, bytes]) -> set[str]:
+    """Return the modules that the first one imports, or one of those, with itself."""
+    reached = [_START]
+    for name in reached:  # it grows meanwhile
+        folder = posixpath.dirname(name)
+        targets = _IMPORT.findall(bodies[name].decode())
+        paths = [posixpath.normpath(posixpath.join(folder, path)) for path in targets]
+        reached += sorted(set(paths).difference(reached))
+    return set(reached)
 
 
 def _type(name: str) -> str:

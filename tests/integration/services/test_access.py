@@ -38,7 +38,7 @@ LEAST_ROLES = {
         *("getWebhook", "listWebhooks"),
         *("getHook", "listDeliveries", "listHooks"),
         *("listComponents", "listFailures", "listRuns", "listSchedules", "listSteps"),
-        *("listUsage", "metrics"),
+        *("listOrders", "listQueues", "listUsage", "metrics"),
         *("listWaiting", "listWorkers", "listWorkflows", "nextFirings", "searchRuns"),
         *("diffWorkflows", "validateWorkflow"),
     },
@@ -46,6 +46,7 @@ LEAST_ROLES = {
         *("cancelRun", "completeStep", "forkRun", "pauseRun", "pauseSchedule"),
         *("rerunRun", "resumeRun", "resumeSchedule", "retryRun", "signalRun"),
         *("getDelivery", "replayDelivery"),
+        *("limitQueue", "pauseQueue", "resumeQueue"),
         *("skipStep", "startJob", "startRun", "startRuns", "triggerSchedule"),
     },
     "developer": {
@@ -63,6 +64,7 @@ OPEN = {"live", "ready"}
 
 BODIES: dict[str, Any] = {
     "forkRun": {"at": 1},
+    "limitQueue": {"at_most": 2},
     "skipStep": {"step": "a"},
     "completeStep": {"step": "a"},
     "startJob": {"component": "nothing"},

@@ -111,6 +111,9 @@ POSTS: dict[str, tuple[Any, Any]] = {
     "pauseSchedule": (None, {"unknown": 1}),
     "resumeSchedule": (None, {"unknown": 1}),
     "triggerSchedule": (None, {"unknown": 1}),
+    "pauseQueue": ({}, {"reason": "no"}),
+    "resumeQueue": ({}, {"reason": "no"}),
+    "limitQueue": ({"at_most": 1}, {"at_most": None}),
     "replayDelivery": (None, {"unknown": 1}),
     "claimSteps": (
         {"components": ["greet@1.0.0"]},

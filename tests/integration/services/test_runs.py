@@ -20,6 +20,7 @@ from tests.integration.services.calling import (
     TALKING,
     calling,
     engine_on,
+    registry,
 )
 
 pytestmark = pytest.mark.one_worker
@@ -292,3 +293,24 @@ def test_under_a_business_key_one_run_is_open_and_a_start_says_what_to_do_then(
     assert api.get(f"/v1/runs/{third}", headers=WAIT).json()["output"] == 42
     wrong = api.post("/v1/runs", json={"workflow": ASKING, "signal": signal})
     assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_argument")
+
+
+def test_queues_tell_what_waits_and_what_workers_were_told(server: Server) -> None:
+    prefix = server.prefix()
+    with (
+        Engine.connect(
+            server.url, prefix=prefix, components=registry(), workers=0, partitions=1
+        ) as idle,
+        calling(idle) as api,
+    ):
+        idle.start_many([(GREETING, {"name": str(number)}) for number in range(2)])
+        api.post("/v1/queues/gpu/pause", json={"reason": "the cards are replaced"})
+        api.post("/v1/queues/tool/limit", json={"at_most": 3})
+        queues = {queue["name"]: queue for queue in api.get("/v1/queues").json()}
+        orders = [order["what"] for order in api.get("/v1/orders").json()]
+    assert (queues["tool"]["ready"], queues["tool"]["workers"]) == (2, 0)
+    assert (queues["tool"]["at_most"], queues["tool"]["paused"]) == (3, False)
+    assert queues["gpu"]["paused"]
+    assert queues["gpu"]["reason"] == "the cards are replaced"
+    assert (queues["agent"]["ready"], queues["agent"]["at_most"]) == (0, 0)
+    assert orders == ["concurrency", "pause"]

@@ -11,6 +11,7 @@ const { changesOf } = await import(new URL("run/edited.js", app));
 const { differences } = await import(new URL("run/differences.js", app));
 const { withEntries } = await import(new URL("run/emitted.js", app));
 const { standings } = await import(new URL("run/standing.js", app));
+const { ACTIONS, orderText } = await import(new URL("lists/orders.js", app));
 
 test("durations are said as people say them", () => {
   const said = [0, 340, 2_400, 12_000, 185_000, 7_800_000, 356_400_000].map(duration);
@@ -130,4 +131,13 @@ test("what a step says is joined by attempt", () => {
     { step: "talk", attempt: 2, value: { n: 1 } },
   ];
   assert.deepEqual(withEntries({ talk: "" }, entries), { talk: "a b", "talk, attempt 2": '{"n":1}\n' });
+});
+
+test("a queue is limited by the same words on the page, over HTTP and by the command line", () => {
+  const told = { name: "gpu", reason: "the model is slow", atMost: "2" };
+  assert.deepEqual(ACTIONS.limit.body(told), { at_most: 2, reason: "the model is slow" });
+  assert.deepEqual(ACTIONS.limit.words(told), ["concurrency", "--at-most", "2", "--type", "gpu", "--reason", "the model is slow"]);
+  assert.deepEqual(ACTIONS.limit.body({ ...told, atMost: "" }).at_most, null);
+  assert.equal(orderText({ what: "concurrency", holds: false, at_most: 0 }), "as many steps as slots");
+  assert.equal(orderText({ what: "pause", holds: false, at_most: 0 }), "pause taken back");
 });

@@ -1,30 +1,26 @@
 import { html, render, useEffect, useRef } from "../vendored/preact.js";
 import { address } from "./address.js";
 import { apiKey } from "./key.js";
-import { Catalog } from "./catalog/page.js";
-import { Workflow } from "./catalog/workflow.js";
-import { Failures } from "./lists/failures.js";
-import { HooksPage } from "./lists/hooks.js";
-import { Inbox } from "./lists/inbox.js";
-import { Schedules } from "./lists/schedules.js";
-import { Workers } from "./lists/workers.js";
 import { Frame } from "./parts/frame.js";
+import { Later } from "./parts/later.js";
 import { Run } from "./run/page.js";
 import { Runs } from "./runs/page.js";
 
 /**
- * The sections, each with its title and its list.
- * @type {Record<string, [string, (properties: any) => any]>}
+ * The sections, each with its title and what loads its list; of these, a browser gets the code when it goes there.
+ * @type {Record<string, [string, () => Promise<(properties: any) => any>]>}
  */
 const LISTS = {
-  runs: ["Runs", Runs],
-  inbox: ["Inbox", Inbox],
-  failures: ["Failures", Failures],
-  catalog: ["Catalog", Catalog],
-  schedules: ["Schedules", Schedules],
-  hooks: ["Hooks", HooksPage],
-  workers: ["Workers", Workers],
+  inbox: ["Inbox", async () => (await import("./lists/inbox.js")).Inbox],
+  failures: ["Failures", async () => (await import("./lists/failures.js")).Failures],
+  catalog: ["Catalog", async () => (await import("./catalog/page.js")).Catalog],
+  schedules: ["Schedules", async () => (await import("./lists/schedules.js")).Schedules],
+  hooks: ["Hooks", async () => (await import("./lists/hooks.js")).HooksPage],
+  queues: ["Queues", async () => (await import("./lists/queues.js")).Queues],
+  workers: ["Workers", async () => (await import("./lists/workers.js")).Workers],
 };
+
+const loadWorkflow = async () => (await import("./catalog/workflow.js")).Workflow;
 
 function Page() {
   const { path, query } = address.value;
@@ -32,7 +28,7 @@ function Page() {
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
   const isFirst = useRef(true);
   const where = path.join("/");
-  const [title] = LISTS[section] ?? ["Nothing here"];
+  const title = section === "runs" ? "Runs" : (LISTS[section]?.[0] ?? "Nothing here");
   useEffect(() => {
     document.title = `${name ?? title} – OpenAgents JSON`;
     // Who goes on by keyboard or hears the page begins at what is new.
@@ -51,9 +47,12 @@ function Page() {
 function content(path, query) {
   const [section, name, version] = path;
   if (section === "runs" && name) return html`<${Run} run=${name} query=${query} key=${name} />`;
-  if (section === "catalog" && version) return html`<${Workflow} workflow=${name} version=${version} key=${path.join("@")} />`;
-  const [, List] = LISTS[section] ?? ["", Nothing];
-  return html`<${List} query=${query} />`;
+  if (section === "runs") return html`<${Runs} query=${query} />`;
+  if (section === "catalog" && version) {
+    return html`<${Later} key=${path.join("@")} load=${loadWorkflow} workflow=${name} version=${version} />`;
+  }
+  const list = LISTS[section];
+  return list ? html`<${Later} key=${section} load=${list[1]} query=${query} />` : html`<${Nothing} />`;
 }
 
 function Nothing() {

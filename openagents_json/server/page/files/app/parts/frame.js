@@ -8,6 +8,7 @@ const SECTIONS = [
   ["catalog", "Catalog"],
   ["schedules", "Schedules"],
   ["hooks", "Hooks"],
+  ["queues", "Queues"],
   ["workers", "Workers"],
 ];
 

@@ -1,0 +1,83 @@
+"""The queues of a store as people see them: what waits in each, who takes from it, what its workers were told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from eventstore.redis.upkeep.backlog import backlogs
+from executor.worker.abilities import ASYNC
+from executor.worker.orders import CONCURRENCY, PAUSE, to_type
+
+if TYPE_CHECKING:
+    from eventstore.redis.coordination.worker_orders import InForce
+    from openagents_json.engine.facade import Engine
+
+USUAL: Final = ("agent", "asset", "tool")
+"""The worker types of components that name none: their queues are there without any worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits for a worker type, and who takes it.
+
+    `ready` is how many steps wait, the oldest of them for `oldest_ms`. So many `workers` take from it, with `slots` in
+    all, some of which they share with other queues. `at_most` is how many steps of it each may run at a time, 0 for as
+    many as it has slots. `by` says who has paused it, for what `reason`.
+    """
+
+    name: str
+    ready: int
+    oldest_ms: int
+    workers: int
+    slots: int
+    paused: bool
+    by: str
+    reason: str
+    at_most: int
+
+
+def queues_of(engine: Engine) -> list[Queue]:
+    """Return the usual queues, and those that a live worker takes from or that were told something, by their names.
+
+    Raises StoreUnavailable.
+    """
+    directory = engine.core.directory
+    workers, told = directory.workers(), directory.orders.in_force()
+    served = {queue for info in workers.values() for queue in info["queues"]}
+    names = sorted({*USUAL, *served, *_told_types(told)})
+    ready = [ready for name in names for ready in (name, name + ASYNC)]
+    waiting = backlogs(engine.core.store, ready)
+    return [_queue(name, workers, told, waiting) for name in names]
+
+
+def _told_types(told: InForce) -> Iterator[str]:
+    for order in told:
+        kind, _, name = order.partition(" ")[2].partition(":")
+        if kind == "type":
+            yield name
+
+
+def _queue(
+    name: str,
+    workers: Mapping[str, Mapping[str, Any]],
+    told: InForce,
+    waiting: Mapping[str, tuple[int, int]],
+) -> Queue:
+    slots = [info["concurrency"] for info in workers.values() if name in info["queues"]]
+    steps, oldest_ms = waiting[name]
+    async_steps, async_oldest_ms = waiting[name + ASYNC]
+    pause = told.get(f"{PAUSE} {to_type(name)}", {})
+    limit = told.get(f"{CONCURRENCY} {to_type(name)}", {})
+    return Queue(
+        name,
+        steps + async_steps,
+        max(oldest_ms, async_oldest_ms),
+        len(slots),
+        sum(slots),
+        bool(pause),
+        str(pause.get("by", "")),
+        str(pause.get("reason", "")),
+        int(limit.get("at_most", 0)),
+    )
