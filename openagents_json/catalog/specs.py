@@ -9,6 +9,7 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.errors import NotJson
 from openagents_json.catalog.component import Component, check_spec
+from openagents_json.catalog.spec_forms import wrong_member
 from openagents_json.components.errors import InvalidDeclaration
 from openagents_json.components.schemas import (
     input_schema,
@@ -64,9 +65,12 @@ def registrable(spec: Mapping[str, Any]) -> Spec:
     try:
         kept = {name: value for name, value in spec.items() if _says(name, value)}
         whole: Spec = dict(codec.normalise({"version": "0.1.0", **kept}))
-        check_spec(from_json(whole))
-    except (NotJson, TypeError, KeyError, AttributeError) as error:
+    except NotJson as error:
         raise InvalidDeclaration(f"component {spec['name']}: {error}") from error
+    wrong = wrong_member(whole)
+    if wrong:
+        raise InvalidDeclaration(f"component {spec['name']}: {wrong}")
+    check_spec(from_json(whole))
     return whole
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from eventstore import codec
 from eventstore.errors import NotJson
 from openagents_json.catalog.spec_files import registrable_specs
+from openagents_json.catalog.spec_forms import written_spec
 from openagents_json.components.errors import InvalidDeclaration
 from openagents_json.errors import file_errors
 
@@ -54,7 +55,7 @@ def _of_file(file: Path) -> Iterator[dict[str, Any]]:
                 f"{file}: spec {number} is no object with a `name`",
                 remedy='write for example {"name": "text.summarize", "version": "1.0.0"}',
             )
-        yield spec
+        yield written_spec(spec, f"{file}: component {spec['name']}")
 
 
 def _declares(content: Any) -> bool:
