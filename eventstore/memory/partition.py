@@ -21,6 +21,7 @@ from eventstore.run_model import (
     Lease,
     build_in,
 )
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import STARTED, ReadyStep
 
 MISSED_AT_MOST: Final = 500
@@ -103,15 +104,25 @@ class Partition:
             return Committed(Code.EXISTS, head.version, 0, now_ms)
         if any(sha not in self.blobs for sha in commit.refers):
             return Committed(Code.PAYLOAD_GONE, 0, 0, now_ms)
-        if commit.name is not None:
-            name, expected = commit.name
-            holder = self.names.get(name, "")
-            if holder != expected:
-                return Committed(Code.NAMED, 0, 0, now_ms, holder=holder)
+        holder = self._other_holder(commit)
+        if holder is not None:
+            return Committed(Code.NAMED, 0, 0, now_ms, holder=holder)
         full = self._full_queue(commit)
         if full:
             return Committed(Code.FULL, 0, 0, now_ms, full=full)
         return None
+
+    def _other_holder(self, commit: Commit) -> str | None:
+        """Return who has the name that a run is to have, if that is not who had it before, or goes on; else None."""
+        if commit.name is None:
+            return None
+        name, expected = commit.name
+        holder = self.names.get(name, "")
+        if holder != expected:
+            return holder
+        head = self.work.heads.get(holder)
+        is_open = head is not None and head.status not in CLOSED_RUN
+        return holder if is_open and holder != commit.run else None
 
     def _full_queue(self, commit: Commit) -> str:
         """Return the first queue that has no room for a new run, "" when all have."""
@@ -135,6 +146,9 @@ class Partition:
             commit.run, commit.guard, now_ms
         ):
             return Committed(Code.HELD, head.version, 0, now_ms)
+        holder = self._other_holder(commit)
+        if holder is not None:
+            return Committed(Code.NAMED, head.version, 0, now_ms, holder=holder)
         return None
 
     def _refused_facts(

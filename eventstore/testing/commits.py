@@ -65,9 +65,13 @@ def decided(
     after: Committed | Claimed, last_commit: str, commit: str, **more: Any
 ) -> Commit:
     """Make a commit that was decided behind another one."""
-    more = {"events": (event("Noted"),), **more}
+    more = {"run": RUN, "events": (event("Noted"),), **more}
     return Commit(
-        RUN, "cas", commit, version=after.version, last_commit=last_commit, **more
+        mode="cas",
+        commit_id=commit,
+        version=after.version,
+        last_commit=last_commit,
+        **more,
     )
 
 

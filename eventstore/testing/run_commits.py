@@ -38,15 +38,40 @@ class RunCommitsContract:
             begun = started(run=run, commit=commit, name=("7", instead_of))
             return store.commit(begun)
 
-        assert begin("0-a", "c1").code is Code.DONE
+        def end(run: str, begun: Committed, commit: str) -> Committed:
+            over = IndexChanges(status="completed")
+            return store.commit(
+                decided(begun, commit, f"end {run}", run=run, changes=over)
+            )
+
+        first = begin("0-a", "c1")
         refused = begin("0-b", "c2")
         assert (refused.code, refused.holder) == (Code.NAMED, "0-a")
         assert store.positions(["0-b"]) == [None]
         assert begin("0-a", "c1").code is Code.DUPLICATE
-        assert begin("0-b", "c2", "0-a").code is Code.DONE
+        still_open = begin("0-b", "c2", "0-a")
+        assert (still_open.code, still_open.holder) == (Code.NAMED, "0-a")
+        ended = end("0-a", first, "c1")
+        second = begin("0-b", "c2", "0-a")
+        assert (ended.code, second.code) == (Code.DONE, Code.DONE)
         late = begin("0-c", "c3", "0-a")
         assert (late.code, late.holder) == (Code.NAMED, "0-b")
-        assert store.holder_of("7", 0) == "0-b"
+
+        def open_again(commit: str, instead_of: str) -> Committed:
+            name, running = ("7", instead_of), IndexChanges(status="running")
+            return store.commit(
+                decided(ended, "end 0-a", commit, run="0-a", name=name, changes=running)
+            )
+
+        for instead_of in ("0-a", "0-b"):
+            taken = open_again("again", instead_of)
+            assert (taken.code, taken.holder) == (Code.NAMED, "0-b")
+        end("0-b", second, "c2")
+        assert open_again("again", "0-b").code is Code.DONE
+        assert begin("0-b", "c4", "0-a").code is Code.EXISTS
+        assert begin("0-c", "c4", "0-a").holder == "0-a"
+        end("0-a", open_again("again", "0-b"), "again")
+        assert begin("0-c", "c4", "0-a").code is Code.DONE
         assert store.holder_of("8", 0) == ""
 
     def test_a_start_that_needs_room_is_refused_while_too_many_steps_are_ready(

@@ -27,9 +27,6 @@ REPLACE: Final = "replace"
 REFUSING: Final = frozenset({"reject", "after-closed", REPLACE})
 """Policies that refuse a start whose key an open run has: at all, or until its caller has waited for the end."""
 
-LABEL: Final = "business_key"
-"""The label that tells in lists under which key a run began."""
-
 
 def stored_name(workflow: str, business_key: str) -> str:
     """Return what stands for a business key in the store; the first digits of it choose the partition of its runs."""

@@ -215,4 +215,5 @@ def _line(item: Recorded, data: Mapping[str, Any], run: str) -> dict[str, Any]:
     if item.type == ev.RunStarted.__name__:
         line["run"] = run
         line.pop("parent", None)
+        line.pop("name", None)  # its business key is the other one's
     return line

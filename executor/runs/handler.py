@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -15,15 +16,20 @@ from executor.runs.beginnings import RunBeginnings
 from executor.runs.codec import Limits
 from executor.runs.commit import BuiltCommit, build
 from executor.runs.committer import Committer, Handled
+from executor.runs.errors import BusinessKeyTaken
 from executor.runs.idempotency import Request as Request
 from executor.runs.repository import Session, SessionCache
 from executor.wakeup import Waker
 from openagents_json.catalog.definitions import Definitions, as_stored
+from openagents_json.statuses import CLOSED_RUN
 from openagents_json.work_index import DueKey
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core.plan import Plan
 
 TRIES = 200
+
+LABEL: Final = "business_key"
+"""The label that tells in lists under which key a run began."""
 
 
 def _by(session: Session, plan: Plan | None, version: int | None = None) -> Session:
@@ -87,9 +93,11 @@ class Handler(Committer):
         command count once from the `session` on, which is what the caller knows of the run; a `fresh` one is as the log
         was a moment ago, so that it need not be read where nothing follows.
 
-        Raises RunNotFound, Rejected and TooContended.
+        Raises RunNotFound, Rejected, TooContended, and BusinessKeyTaken when it would open a run again, and another one
+        is open under its business key.
         """
         session = session or self.sessions.get(run) or self.sessions.load(run)
+        holder = str(run)  # which a handle is, too
         commit_id = commit_id or self.commit_id()
         make = partial(
             build, actor=actor, cause=cause, guard=guard, settle=settle, drop=drop
@@ -117,11 +125,14 @@ class Handler(Committer):
                 session = self.sessions.load(run)
                 fresh = True
                 continue
-            built = _wiping(built, wipe)
+            built = self._with_its_key(session, _wiping(built, wipe), holder)
             reply = self.send([built], as_stored(plan) if plan else NOTHING)[0]
             if reply.code is Code.DONE:
                 after = self.remember(_by(session, plan), built, reply)
                 return Handled(after, bool(built.decision.events), reply.time_ms)
+            if reply.code is Code.NAMED:
+                holder = self._if_it_has_ended(reply.holder)
+                continue
             if reply.code is Code.HELD:
                 return Handled(session, changed=False)
             session = self.sessions.follow(session, reply.version, reply.events)
@@ -129,6 +140,29 @@ class Handler(Committer):
                 return Handled(session, changed=True, time_ms=reply.time_ms)
             fresh = True
         raise TooContended(run, TRIES)
+
+    def _with_its_key(
+        self, session: Session, built: BuiltCommit, holder: str
+    ) -> BuiltCommit:
+        """Return a commit that takes the business key of a run from its holder, where it opens the run again."""
+        is_opened = session.state.closed and not built.decision.state.closed
+        has_key = LABEL in (session.state.labels or {})
+        if not (is_opened and has_key):
+            return built
+        name = str(self.store.first(session.run).data.get("name", ""))
+        if not name:
+            return built
+        return replace(built, commit=replace(built.commit, name=(name, holder)))
+
+    def _if_it_has_ended(self, holder: str) -> str:
+        """Return the run that has a business key, which another one may take from it then.
+
+        Raises BusinessKeyTaken.
+        """
+        status = self.store.statuses([holder])[0] if holder else ""
+        if status and status not in CLOSED_RUN:
+            raise BusinessKeyTaken(holder)
+        return holder
 
     def _decide(self, session: Session, actor: str) -> None:
         """Store what the log implies and nobody has decided on: perhaps it is that for which a command is refused."""

@@ -152,7 +152,8 @@ class Engine(Starting, Lifecycle, Services):
         """Let a closed run go on from what failed, or from a step; all other results are kept.
 
         `inputs` replace some of those of the run; with a `workflow`, the run goes on by that version of it. Raises
-        RunNotFound, InvalidInputs, InvalidDefinition and Rejected.
+        RunNotFound, InvalidInputs, InvalidDefinition, Rejected, and BusinessKeyTaken when another run is open under its
+        business key.
         """
         self.replay.retry(
             run, step, inputs, reason, None if workflow is None else self.plan(workflow)

@@ -13,8 +13,8 @@
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue, {component that it lacks..}, {component: build..}}, key (the wrapped data key of a new run: it comes with the run's first
 --   events or not at all), wipe {kind..} (keys <kind>:<run> that are no more from here on), await (ms: whoever starts the run
---   waits for its end; this is noted for so long, as by await.lua), name {name, run} (a run that begins or comes in has this name from here on, if
---   it is that run's now, "" for nobody's: a hash <names> of the partition), room {at most, {queue..}} (a run begins only where
+--   waits for its end; this is noted for so long, as by await.lua), name {name, run} (a run that begins, comes in or is opened again has this name from here on,
+--   if it is that run's now, which has ended, "" for nobody's: a hash <names> of the partition), room {at most, {queue..}} (a run begins only where
 --   none of these queues has so many steps ready in this partition)
 -- Replies {1 when anything was written, else 0; 0; n; ms; {answer..}; 1 when the log has an entry of n and ms, else 0; epoch
 --   (look_back.lua)}. An answer is an error of the server, or {code, version, n, ms, ...}: 1 done {claims} {missed}; 2 duplicate {missed};
@@ -85,11 +85,15 @@ end
 local function refuse(c, code, extra) return { code, c.v, 0, NOW, extra or {} } end
 
 -- 1. Guards: the answer to a commit that is not carried out. Nothing is written before all commits have passed here.
--- Who has the name that a run is to have, where that is not who had it when its caller looked.
-local function other_holder(o)
-  if not o.name then return nil end
-  local holder = redis.call('HGET', B .. 'names', o.name[1]) or ''
-  return holder ~= o.name[2] and holder or nil
+-- Who has the name that a run is to have, where that is not who had it when its caller looked, or goes on: it had ended
+-- then, but a run may be opened again.
+local function other_holder(c)
+  local name = c.o.name
+  if not name then return nil end
+  local holder = redis.call('HGET', B .. 'names', name[1]) or ''
+  if holder ~= name[2] then return holder end
+  local status = holder ~= '' and holder ~= c.run and redis.call('HGET', B .. 'head:' .. holder, 'st')
+  return status and not CLOSED[status] and holder or nil
 end
 -- Steps that were set aside for other workers are not counted: nobody here is late with them.
 local function full_queue(room)
@@ -110,7 +114,7 @@ local function refusal(c)
     for _, sha in ipairs(o.refers or {}) do
       if redis.call('EXISTS', B .. 'blob:' .. sha) == 0 then return refuse(c, -14) end
     end
-    local holder = other_holder(o)
+    local holder = other_holder(c)
     if holder then return refuse(c, -18, { holder }) end
     local queue = full_queue(o.room)
     if queue then return refuse(c, -20, { queue }) end
@@ -118,7 +122,7 @@ local function refusal(c)
     if redis.call('HEXISTS', HEAD, 'adopting') == 1 and redis.call('EXISTS', STREAM) == 1 then return refuse(c, -16) end
     if v > 0 then return refuse(c, exp <= v and holds(STREAM, exp, o.lc) and 2 or -6) end
     if not o.back and redis.call('HEXISTS', B .. 'gone', RUN) == 1 then return refuse(c, -6) end
-    local holder = other_holder(o)
+    local holder = other_holder(c)
     if holder then return refuse(c, -18, { holder }) end
     if not staged(KEYS[#KEYS], exp) then return refuse(c, -12) end
   elseif v == 0 then
@@ -143,6 +147,8 @@ local function refusal(c)
       if r.fence ~= o.guard[2] or (r.fence ~= '' and tonumber(r.expiry) > NOW) then return refuse(c, -8) end
       if o.guard[3] and not unbegun(r) then return refuse(c, -8) end
     end
+    local holder = other_holder(c)
+    if holder then return refuse(c, -18, { holder }) end
   else
     -- A fact counts under the fence of its attempt, whatever else has happened to the run; without it, somebody else has
     -- the step by now, and this is the late outcome of a worker that was given up.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventstore.event import Event
 from executor.errors import PayloadRefused, RunNotFound, RunSealed
+from executor.runs.errors import BusinessKeyTaken
 from openagents_json.engine.errors import InvalidHeal, WaitTimeout, WaveUnfinished
 from openagents_json.engine.healing import report as hr
 from openagents_json.engine.healing.backtest import command_of
@@ -35,7 +36,14 @@ class WaveLimits:
     idle_seconds: float | None
 
 
-_NOT_HEALED = (cmd.Rejected, InvalidInputs, CannotEdit, PayloadRefused, RunUnreadable)
+_NOT_HEALED = (
+    cmd.Rejected,
+    BusinessKeyTaken,
+    InvalidInputs,
+    CannotEdit,
+    PayloadRefused,
+    RunUnreadable,
+)
 """Why a run is left alone; the others of its wave are healed."""
 
 

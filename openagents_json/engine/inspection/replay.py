@@ -51,7 +51,7 @@ class Replays:
     def skip(self, run: str, step: str, reason: str = "") -> None:
         """Let a run go on as if a step had been skipped, with null for its result; a closed run is opened again.
 
-        Raises RunNotFound and Rejected.
+        Raises RunNotFound, Rejected and BusinessKeyTaken.
         """
         self.core.handler.handle(
             run, cmd.OverrideStep(step, st.SKIPPED, None, reason), actor=self._actor
@@ -62,7 +62,7 @@ class Replays:
     ) -> None:
         """Let a run go on as if a step had returned `output`; a closed run is opened again.
 
-        Raises RunNotFound, PayloadOverLimit and Rejected.
+        Raises RunNotFound, PayloadOverLimit, Rejected and BusinessKeyTaken.
         """
         command = cmd.OverrideStep(step, st.COMPLETED, codec.normalise(output), reason)
         self.core.handler.handle(run, command, actor=self._actor)
@@ -77,7 +77,8 @@ class Replays:
     ) -> None:
         """Let a closed run go on, from what failed or from a step, perhaps by another version of its workflow.
 
-        Raises RunNotFound, InvalidInputs and Rejected.
+        Raises RunNotFound, InvalidInputs, Rejected, and BusinessKeyTaken when another run is open under its
+        business key.
         """
         self._reopen(run, cmd.ReopenRun(step, inputs, reason), plan)
 
@@ -98,7 +99,8 @@ class Replays:
     ) -> None:
         """Do a closed run again, but for what has not changed: results stand where component, definition and inputs do.
 
-        Raises RunNotFound, InvalidInputs and Rejected.
+        Raises RunNotFound, InvalidInputs, Rejected, and BusinessKeyTaken when another run is open under its
+        business key.
         """
         self._reopen(run, cmd.ReopenRun("", inputs, reason, replay=True), plan)
 

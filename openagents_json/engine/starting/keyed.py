@@ -52,7 +52,7 @@ class Keyed:
 
     def labels(self) -> dict[str, str]:
         """Return the label by which lists find the runs of the key."""
-        from executor.coordination.business_keys import LABEL
+        from executor.runs.handler import LABEL
 
         return {LABEL: self.business_key}
 

@@ -206,6 +206,34 @@ with Engine.connect(url, prefix=prefix, components=[], workers=0) as engine:
 """
 
 
+def test_a_run_is_not_opened_again_while_another_one_has_its_key(
+    engine: Engine,
+) -> None:
+    first = engine.start(ORDER, business_key="7")
+    engine.cancel(first)
+    second = engine.start(ORDER, business_key="7")
+    opening = (
+        lambda: engine.retry(first),
+        lambda: engine.replay.replay(first),
+        lambda: engine.replay.complete(first, "over", 1),
+    )
+    for open_again in opening:
+        with pytest.raises(BusinessKeyTaken) as refused:
+            open_again()
+        assert (refused.value.run, engine.status(first)) == (second.id, "cancelled")
+    fork = engine.replay.fork(second, 1)
+    assert engine.status(fork) == "running"
+    engine.cancel(second)
+    engine.retry(first)
+    with pytest.raises(BusinessKeyTaken) as refused:
+        engine.start(ORDER, business_key="7")
+    assert refused.value.run == first.id
+    engine.cancel(first)
+    engine.replay.replay(first)  # it has the key itself
+    engine.cancel(fork)
+    engine.retry(fork)
+
+
 def test_of_eight_processes_each_signal_arrives_once_at_the_one_open_run(
     engine: Engine, server: Server
 ) -> None:

@@ -221,11 +221,11 @@ def fork(turn: DecisionBuilder, command: cmd.ForkRun) -> None:
 
 
 def taken_over(past: Iterable[ev.Event], run: str) -> list[ev.Event]:
-    """Return the events of a run as the past of another one, for which nobody waits."""
+    """Return the events of a run as the past of another one, for which nobody waits, and which has no key."""
     events = []
     for event in past:
         if isinstance(event, ev.RunStarted):
-            event = replace(event, run=run, parent=None)
+            event = replace(event, run=run, parent=None, name="")
         events.append(event)
     return events
 
