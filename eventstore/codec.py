@@ -61,6 +61,25 @@ def encode(value: Json) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def same(one: Json, other: Json) -> bool:
+    """Tell whether two values are equal as JSON; 1 and 1.0 are, 1 and true are not.
+
+    Raises NotJson.
+    """
+    return encode(_whole(one)) == encode(_whole(other))
+
+
+def _whole(value: Json) -> Json:
+    """Return a value in which each whole number is an integer."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: _whole(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    return value
+
+
 def _is_written_alike(value: Json) -> bool:
     """Tell whether the fast encoder surely writes a value as the careful one does.
 

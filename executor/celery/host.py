@@ -20,6 +20,7 @@ from eventstore.errors import EventStoreError
 from eventstore.redis.driver.outages import level_of
 from executor.attempts.jobs import Job
 from executor.attempts.log_fields import named
+from executor.attempts.patience import passes
 from executor.worker.abilities import ASYNC, all_queues
 from executor.worker.membership import BEAT_SECONDS
 from executor.worker.orders import orders_for, told_as_main
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 PREFORK = "prefork"
 
 AGAIN_SECONDS = 0.5
-"""How soon a child that could not begin tries again."""
+"""How soon a process that could not begin tries again."""
 
 UNHEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 """Signals that a terminal or a service manager sends to all processes, and that only the main one acts on."""
@@ -107,15 +108,35 @@ class Host:
     def begin_main(self) -> None:
         """Begin, once Celery has forked its children."""
         self.listen()  # again: Celery has begun to listen by itself
-        worker = self.here()
-        worker.runtime.orders.on_end = self._end_by_order
-        worker.start(lanes=self.pool != PREFORK, relay=True)
+        worker = self.start_main()
         if self.pool != PREFORK:
             self._look_out(worker, self.concurrency)
         self.begun = True
         self.ready()
         if self.early:
             self._end_soon()
+
+    def start_main(self) -> Worker:
+        """Start the worker of the main process, when a store that has gone since it was looked at is back.
+
+        Raises SystemExit when this process is told to end meanwhile.
+        """
+        pause = threading.Event()
+        level = logging.WARNING
+        while True:
+            try:
+                worker = self.here()
+                worker.runtime.orders.on_end = self._end_by_order
+                worker.start(lanes=self.pool != PREFORK, relay=True)
+                return worker
+            except EventStoreError as error:
+                if not passes(error):
+                    raise
+                log.log(level, "this worker begins later: %s", error)
+                level = logging.DEBUG  # once is enough
+            if self.early:
+                raise SystemExit(0)
+            pause.wait(AGAIN_SECONDS)
 
     def begin_child(self) -> None:
         """Begin in a child, with connections of its own."""

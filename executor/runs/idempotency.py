@@ -7,10 +7,9 @@ of an encrypted run nothing can be learned without its key. For which workflow a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from eventstore import codec
 from eventstore.runs import RunStore
@@ -19,7 +18,7 @@ from executor.runs.payloads import Payloads
 from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core.parameters import check_inputs
-from openagents_json.workflow.core.plan import Plan, canonical
+from openagents_json.workflow.core.plan import Plan
 from openagents_json.workflow.errors import InvalidInputs
 from openagents_json.workflow.types import Json
 from openagents_json.workflow.versions import highest, is_range
@@ -105,7 +104,7 @@ def _other_inputs(names: Sequence[str]) -> str:
 
 
 def _same_workflow(request: Request, plan: Plan, begun: Plan) -> bool:
-    if _document_hash(plan) == _document_hash(begun):
+    if codec.same(plan.definition["document"], begun.definition["document"]):
         return True
     if not request.reference or plan.version == begun.version:
         return False
@@ -113,10 +112,6 @@ def _same_workflow(request: Request, plan: Plan, begun: Plan) -> bool:
     if not asked_for or not is_range(asked_for):
         return True
     return highest(asked_for, [begun.version]) is not None
-
-
-def _document_hash(plan: Plan) -> str:
-    return hashlib.sha256(canonical(plan.definition["document"])).hexdigest()
 
 
 def fork_conflict(
@@ -157,7 +152,7 @@ def signal_conflict(
         return None
     if (asked.name, asked.key) != (sent.name, sent.key):
         return KeyConflict(run, "another name or key", what="a signal to")
-    if same_json(asked.payload, sent.payload):
+    if codec.same(asked.payload, sent.payload):
         return None
     return KeyConflict(run, "another payload", what="a signal to")
 
@@ -171,19 +166,4 @@ def differing(one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:
 def _same_member(one: Mapping[str, Json], other: Mapping[str, Json], name: str) -> bool:
     if name not in one or name not in other:
         return False
-    return same_json(one[name], other[name])
-
-
-def same_json(one: Json, other: Json) -> bool:
-    """Tell whether two values are equal as JSON; 1 and 1.0 are, 1 and true are not."""
-    return codec.encode(_whole(one)) == codec.encode(_whole(other))
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {name: _whole(member) for name, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_whole(item) for item in value]
-    return value
+    return codec.same(one[name], other[name])

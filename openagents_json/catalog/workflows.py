@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from eventstore import codec
 from eventstore.redis.coordination.members import Directory, workflows_in
 from openagents_json.catalog.definitions import Definitions
 from openagents_json.catalog.errors import (
@@ -75,10 +76,13 @@ class Workflows:
             self._ask(publishing.publish(spec_of(plan, now_ms), reason))
         except VersionExists as error:
             differences = self._differences(plan)
+            if differences is None:
+                return error.name
             raise VersionExists(error.name, differences) from None
         return f"{plan.id}@{plan.version}"
 
-    def _differences(self, plan: Plan) -> list[str]:
+    def _differences(self, plan: Plan) -> list[str] | None:
+        """Return where a plan differs from the one that is published, None where it says the same in other words."""
         there = self._entry(plan.id).versions.get(plan.version)
         if there is None:
             return []
@@ -86,6 +90,8 @@ class Workflows:
             other = self._definitions.plan(str(there.spec["definition"]))
         except RunUnreadable:  # without it, that they differ is all that can be said
             return []
+        if codec.same(other.definition["document"], plan.definition["document"]):
+            return None
         return sentences(other.definition["document"], plan.definition["document"])
 
     def point(

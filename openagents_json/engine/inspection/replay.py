@@ -121,8 +121,8 @@ class Replays:
         session = self.core.sessions.load(run)
         refuse_erased(session.state)
         if inputs is not None:
-            check_inputs(session.plan, {**session.state.inputs, **inputs})
-            inputs = codec.normalise(inputs)
+            checked = check_inputs(session.plan, {**session.state.inputs, **inputs})
+            inputs = codec.normalise({name: checked[name] for name in inputs})
         seed = (
             idempotency_key
             if idempotency_key is not None
@@ -244,11 +244,13 @@ def reopening(
     if goes_by.id != session.plan.id:
         what = f"the run is one of workflow {session.plan.id}, not of {goes_by.id}"
         raise cmd.Rejected("another_workflow", what, session.state.status)
+    given = command.inputs or {}
+    checked: Mapping[str, Json] = {}
     if command.inputs is not None or plan is not None:
-        check_inputs(goes_by, {**session.state.inputs, **(command.inputs or {})})
+        checked = check_inputs(goes_by, {**session.state.inputs, **given})
     inputs: Mapping[str, Json] | None = None
     if command.inputs is not None:
-        inputs = codec.normalise(command.inputs)
+        inputs = codec.normalise({name: checked[name] for name in given})
     changed: frozenset[str] = frozenset()
     if command.replay:
         changed = changed_steps(session.plan, goes_by)

@@ -18,7 +18,7 @@ TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "an
 
 
 def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
-    """Check the inputs of a run and give them with defaults applied.
+    """Check the inputs of a run and give them with defaults applied, those that are integers as whole numbers.
 
     A document that declares no inputs takes anything. Raises InvalidInputs.
     """
@@ -33,7 +33,16 @@ def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
     checked = dict(inputs)
     for name, spec in declared.items():
         checked.setdefault(name, spec.get("default"))
+        if spec.get("type") == "integer":
+            checked[name] = _as_integer(checked[name])
     return checked
+
+
+def _as_integer(value: Json) -> Json:
+    """Return 3 for 3.0: a text or an index that is made of it is the same, however its caller wrote it."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def _spec_of(declared: Any) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from executor.encryption import make_key
 from executor.errors import EncryptionError
-from openagents_json.engine import Engine, KeyConflict
+from openagents_json.engine import Engine, KeyConflict, VersionExists
 from tests.conftest import Server
 
 KEY = make_key(token_bytes)
@@ -85,6 +85,17 @@ def test_other_inputs_are_a_conflict_and_equal_ones_the_run(opened: Open) -> Non
     )
     assert two.start(DOCUMENT, {"n": 1}, idempotency_key="k") == run
     assert one.history(run)[: len(before)] == before
+
+
+def test_a_document_is_the_same_however_its_numbers_are_written(opened: Open) -> None:
+    engine = opened()
+    minute: dict[str, Any] = {**DOCUMENT, "id": "minute", "timeout": 60}
+    same = {**minute, "timeout": 6e1}
+    run = engine.start(minute, {"n": 1}, idempotency_key="k")
+    assert engine.start(same, {"n": 1}, idempotency_key="k") == run
+    assert engine.publish(minute) == engine.publish(same)
+    with pytest.raises(VersionExists, match="timeout"):
+        engine.publish({**minute, "timeout": 61})
 
 
 def test_erased_inputs_are_compared_with_nothing(opened: Open) -> None:

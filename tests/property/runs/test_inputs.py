@@ -40,6 +40,18 @@ def test_an_expression_is_total_and_gives_json(source: str) -> None:
     json.dumps(value, allow_nan=False)
 
 
+def test_an_integer_is_a_whole_number_however_it_is_written() -> None:
+    declared = {
+        "n": {"type": "integer"},
+        "m": {"type": "integer", "default": 3.0},
+        "x": {"type": "number"},
+    }
+    steps = [{"id": "a", "component": "c"}]
+    plan = plan_of({"id": "w", "inputs": declared, "steps": steps})
+    checked = check_inputs(plan, {"n": 2e0, "x": 2.0})
+    assert repr(checked) == "{'n': 2, 'x': 2.0, 'm': 3}"
+
+
 @settings(max_examples=examples(100), deadline=None)
 @given(
     s.dictionaries(s.sampled_from(["x", "n", "o", "other"]), ANY_JSON, max_size=4)

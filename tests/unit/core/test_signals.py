@@ -136,6 +136,19 @@ def test_a_signal_that_comes_while_the_run_is_paused_is_taken_when_it_goes_on() 
     begun.resume().assert_completed({"s": 7})
 
 
+@pytest.mark.parametrize(
+    "wait", [{"signal": "go", "timeout": 30}, {"any": ["go", {"seconds": 30}]}]
+)
+def test_a_signal_that_came_in_time_counts_though_the_run_was_paused(
+    wait: dict[str, Any],
+) -> None:
+    begun = Play(doc({"id": "s", "wait_for": wait})).pause().signal("go", 7)
+    begun.advance(60).resume()
+    assert begun.status == "completed"
+    output = begun.step("s").output
+    assert (output["payload"] if "any" in wait else output) == 7
+
+
 def test_several_steps_of_a_block_that_fail_while_the_run_is_paused_fail_the_block_once() -> (
     None
 ):

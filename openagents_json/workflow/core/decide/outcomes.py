@@ -128,6 +128,8 @@ def fire_timer(turn: DecisionBuilder, command: cmd.FireTimer) -> None:
         return
     if step.kind == "sleep":
         complete(turn, path, 0, None)
+    elif step.kind == "wait" and take_signal(turn, path):
+        pass  # it came in time, while the run was paused
     elif step.kind == "wait" and _waits_for_time(turn.plan.of(path)):
         timer_won(turn, path)
     else:
