@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -212,11 +212,11 @@ def test_a_run_is_not_opened_again_while_another_one_has_its_key(
     first = engine.start(ORDER, business_key="7")
     engine.cancel(first)
     second = engine.start(ORDER, business_key="7")
-    opening = (
+    opening: list[Callable[[], None]] = [
         lambda: engine.retry(first),
         lambda: engine.replay.replay(first),
         lambda: engine.replay.complete(first, "over", 1),
-    )
+    ]
     for open_again in opening:
         with pytest.raises(BusinessKeyTaken) as refused:
             open_again()
