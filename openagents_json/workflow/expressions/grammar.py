@@ -178,7 +178,7 @@ def _path(node: nodes.Node) -> Path | None:
     while not isinstance(node, nodes.Name):
         key: Any = node.attr if isinstance(node, nodes.Getattr) else None
         if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-            key = node.arg.value
+            key = _as_key(node.arg.value)
         if not isinstance(key, str) or not isinstance(
             node, nodes.Getattr | nodes.Getitem
         ):
@@ -186,6 +186,12 @@ def _path(node: nodes.Node) -> Path | None:
         keys.append(key)
         node = node.node
     return (node.name, *reversed(keys))
+
+
+def _as_key(value: Any) -> Any:
+    """Return a constant between brackets as the name of a member, which an index may be, too."""
+    is_index = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_index else value
 
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

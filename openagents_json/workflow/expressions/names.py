@@ -80,9 +80,10 @@ def odd_names(steps: Iterable[str]) -> frozenset[str]:
 
 
 _WORDS_AND_TEXTS: Final = re.compile(
-    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.-])[A-Za-z0-9_][A-Za-z0-9_-]*"
+    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+    r"|(?<![\w.-])(?:(steps|inputs?)\.)?([A-Za-z0-9_][A-Za-z0-9_-]*)"
 )
-"""Words that may be step ids; texts in quotes are passed over as a whole, whatever words are in them."""
+"""Words that may be step ids, or members of all steps or inputs; texts in quotes are passed over as a whole."""
 
 
 def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
@@ -91,16 +92,23 @@ def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
     A step may be called as an operator or a number: then it is the step only where a member of it is asked for.
     """
     aliases: dict[str, str] = {}
-    if not names.odd:
+    odd_inputs = odd_names(names.inputs) if "input" in text else frozenset()
+    if not names.odd and not odd_inputs:
         return text, aliases
+    members = {"steps": names.odd, "input": odd_inputs, "inputs": odd_inputs}
     by_step: dict[str, str] = {}
     pieces = []
     position = 0
     prefix = _unused_in(text)
     for match in _WORDS_AND_TEXTS.finditer(text):
-        word = match[0]
-        is_text = word[0] in "'\""
-        step = "" if is_text else _longest(word, names.odd)
+        root, word = match.groups()
+        if root is not None and root not in names.local:
+            member = _longest(word, members[root])
+            if member:
+                pieces += [text[position : match.start()], f"{root}['{member}']"]
+                position = match.start(2) + len(member)
+            continue
+        step = "" if word is None or root else _longest(word, names.odd)
         if not step or _is_of_the_grammar(step, text, match.start() + len(step)):
             continue
         name = by_step.setdefault(step, f"{prefix}{len(by_step)}_")

@@ -171,6 +171,8 @@ def find_path(lookup: Lookup, path: tuple[str | int, ...]) -> Json:
     for key in path[1:]:
         if isinstance(value, Null):
             return None
+        if isinstance(value, Mapping):
+            key = str(key)  # names are texts, also those of digits
         try:
             value = value[key]
         except (KeyError, IndexError, TypeError):

@@ -212,6 +212,12 @@ def test_a_reference_that_lets_a_step_begin_by_itself_is_told() -> None:
         ("true", "{{true}}", True),
         ("none", "{{ none.output is none }}", False),
         ("a-b", "{{ a-b.output + step_0_.output }}", 14),
+        ("a-b", "{{ steps.a-b.output + 1 }}", 8),
+        ("1", "{{steps.1.output}}", 7),
+        ("1", "{{ steps.1.output + steps[1].output }}", 14),
+        ("1", "{{steps[1].output}}", 7),
+        ("1e3", "${steps.1e3.output}", 7),
+        ("x", "{{ input.first-name + inputs.2.1 + input['2'][1] }}", "Adabb"),
     ],
 )
 def test_steps_may_be_called_as_numbers_and_words_of_the_grammar(
@@ -220,7 +226,14 @@ def test_steps_may_be_called_as_numbers_and_words_of_the_grammar(
     ids = {step: None, "step_0_": None}
     called = [{"id": name, "component": "seven"} for name in ids]
     last = {"id": "last", "component": "same", "inputs": {"value": expression}}
-    document = {"id": "w", "steps": [*called, last], "output": "{{last.output}}"}
+    inputs = {"first-name": {"type": "string"}, "2": {"type": "object"}}
+    document = {
+        "id": "w",
+        "inputs": inputs,
+        "steps": [*called, last],
+        "output": "{{last.output}}",
+    }
     stand_ins = {"seven": 7, "same": lambda value: value}
-    run = Play(document, components=stand_ins).finish()
+    given = {"first-name": "Ada", "2": {"1": "b"}}
+    run = Play(document, given, components=stand_ins).finish()
     assert (run.status, run.output) == ("completed", value)

@@ -36,6 +36,8 @@ def find_member(budget: Budget, value: Any, key: Any) -> Any:
     if isinstance(key, str):
         return _named_member(value, key)
     is_index = isinstance(key, int | slice) and not isinstance(key, bool)
+    if is_index and isinstance(value, Mapping) and isinstance(key, int):
+        return _named_member(value, str(key))  # names are texts, also those of digits
     if is_index and isinstance(value, list | tuple | str):
         return _element(budget, value, key)
     return undefined(missing(value, key))
