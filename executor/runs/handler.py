@@ -97,22 +97,19 @@ class Handler(Committer):
         is open under its business key.
         """
         session = session or self.sessions.get(run) or self.sessions.load(run)
-        holder = str(run)  # which a handle is, too
         commit_id = commit_id or self.commit_id()
         make = partial(
             build, actor=actor, cause=cause, guard=guard, settle=settle, drop=drop
         )
         for _ in range(TRIES):
             try:
-                planned = _by(session, plan, version)
-                now_ms = self.time_for(session, command)
                 built = make(
-                    planned,
+                    _by(session, plan, version),
                     command,
                     commit_id,
                     limits=self.limits,
                     child=self.child_id,
-                    now_ms=now_ms,
+                    now_ms=self.time_for(session, command),
                 )
             except cmd.Rejected:
                 if fresh:
@@ -125,13 +122,12 @@ class Handler(Committer):
                 session = self.sessions.load(run)
                 fresh = True
                 continue
-            built = self._with_its_key(session, _wiping(built, wipe), holder)
+            built = self._with_its_key(session, _wiping(built, wipe))
             reply = self.send([built], as_stored(plan) if plan else NOTHING)[0]
             if reply.code is Code.DONE:
                 after = self.remember(_by(session, plan), built, reply)
                 return Handled(after, bool(built.decision.events), reply.time_ms)
             if reply.code is Code.NAMED:
-                holder = self._if_it_has_ended(reply.holder)
                 continue
             if reply.code is Code.HELD:
                 return Handled(session, changed=False)
@@ -141,28 +137,26 @@ class Handler(Committer):
             fresh = True
         raise TooContended(run, TRIES)
 
-    def _with_its_key(
-        self, session: Session, built: BuiltCommit, holder: str
-    ) -> BuiltCommit:
-        """Return a commit that takes the business key of a run from its holder, where it opens the run again."""
+    def _with_its_key(self, session: Session, built: BuiltCommit) -> BuiltCommit:
+        """Return a commit that takes the business key of a run from another one, where it opens the run again.
+
+        Raises BusinessKeyTaken when that one is open.
+        """
         is_opened = session.state.closed and not built.decision.state.closed
         has_key = LABEL in (session.state.labels or {})
         if not (is_opened and has_key):
             return built
-        name = str(self.store.first(session.run).data.get("name", ""))
+        run = session.run
+        name = str(self.store.first(run).data.get("name", ""))
         if not name:
             return built
-        return replace(built, commit=replace(built.commit, name=(name, holder)))
-
-    def _if_it_has_ended(self, holder: str) -> str:
-        """Return the run that has a business key, which another one may take from it then.
-
-        Raises BusinessKeyTaken.
-        """
+        # The commit is refused if it is another run's by then, or that run is opened again.
+        holder = self.store.holder_of(name, self.store.partition_of(run))
         status = self.store.statuses([holder])[0] if holder else ""
-        if status and status not in CLOSED_RUN:
+        is_open = status and status not in CLOSED_RUN
+        if is_open and holder != run:
             raise BusinessKeyTaken(holder)
-        return holder
+        return replace(built, commit=replace(built.commit, name=(name, holder)))
 
     def _decide(self, session: Session, actor: str) -> None:
         """Store what the log implies and nobody has decided on: perhaps it is that for which a command is refused."""
