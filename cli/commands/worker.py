@@ -63,6 +63,11 @@ def log_options(command: Command) -> Command:
     metavar="MODULE:FUNCTION",
     help="What makes the receiver of metrics.",
 )
+@click.option(
+    "--ready-file",
+    metavar="PATH",
+    help="A file that is there while the store answers, for probes.",
+)
 @log_options
 @worker_options
 def worker(
@@ -74,6 +79,7 @@ def worker(
     grace_seconds: float | None,
     name: str,
     telemetry: str,
+    ready_file: str | None,
     log_level: str | None,
     log_format: str | None,
 ) -> int:
@@ -94,11 +100,14 @@ def worker(
         "queues": queues,
         "concurrency": concurrency,
         "grace_seconds": grace_seconds,
+        "ready_file": ready_file,
         "log_level": log_level,
         "log_format": log_format,
     }
     changes = {option: value for option, value in given.items() if value is not None}
     settings = target.settings.model_copy(update=changes)
+    if types is not None and settings.ready_file:
+        raise click.UsageError("a ready file is of one process; --type begins several")
     begin_logging(settings.log_level, settings.log_format)
     if types is not None:
         from cli.commands.fleet.serving import serve_types

@@ -41,11 +41,13 @@ class Members:
         steady_ms: Callable[[], float],
         reach_all: Callable[[], None] = lambda: None,
         orders: OrderBook,
+        tell_ready: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._directory = directory
         self._worker = worker
         self._reach_all = reach_all
         self._orders = orders
+        self._tell_ready = tell_ready
         self._outage = Outage(log, steady_ms)
         self._doubt = threading.Event()
         self._look_after = look_after
@@ -83,6 +85,7 @@ class Members:
     def start(self) -> None:
         """Begin; the first beat is over when this returns."""
         self.beat()
+        self._tell_ready(True)
         self._thread = threading.Thread(
             target=self._loop, name="openagents-members", daemon=True
         )
@@ -94,6 +97,7 @@ class Members:
         self._doubt.set()
         if self._thread is not None:
             self._thread.join()
+        self._tell_ready(False)
         try:
             self._directory.forget(self._worker)
         except EventStoreError as error:
@@ -153,6 +157,7 @@ class Members:
             self._outage.begin("%s; this worker goes on when it is back", error)
         else:
             self._outage.end("the store answers")
+        self._tell_ready(not self._outage.lasts)
 
 
 def _able(

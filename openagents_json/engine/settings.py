@@ -65,6 +65,7 @@ class Settings(BaseModel):
     grace_seconds: float = Field(default=10.0, ge=0, le=86_400)
     log_level: str = Field(default="warning", pattern="^(debug|info|warning|error)$")
     log_format: str = Field(default="text", pattern="^(text|json)$")
+    ready_file: str = ""
     audit_key: str = ""
     archive: str = Field(default="", repr=False)
     payload_limit: int = Field(default=8 * 1024 * 1024, ge=1024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from executor.celery.app import CeleryDoorbell, celery_queue, make_app
 from executor.celery.worker import run
@@ -18,6 +19,7 @@ from openagents_json.engine.open import connected, signer_of
 from openagents_json.engine.projections import in_modules
 from openagents_json.engine.settings import Settings
 from openagents_json.engine.telemetry.loading import telemetry_maker
+from openagents_json.engine.telemetry.ready_file import ReadyFile
 from openagents_json.engine.wiring.client import build_core
 from openagents_json.engine.wiring.worker import build_worker
 from openagents_json.engine.worker_types.settle import (
@@ -96,6 +98,7 @@ def _worker_maker(
     Raises CannotLoad, InvalidSetting and KeyUnusable.
     """
     projections = in_modules(components)
+    tell_ready = _ready_teller(settings)
     make_telemetry = telemetry_maker(telemetry)
     signer = signer_of(settings)
     clock = SystemClock()
@@ -115,9 +118,21 @@ def _worker_maker(
             encryption_keys=settings.master_keys,
             telemetry=make_telemetry(),
         )
-        return build_worker(core, registry, work, name=name)
+        return build_worker(core, registry, work, name=name, tell_ready=tell_ready)
 
     return make
+
+
+def _ready_teller(settings: Settings) -> Callable[[bool], None]:
+    """Return what keeps the ready file, if there is to be one.
+
+    Raises InvalidSetting.
+    """
+    if not settings.ready_file:
+        return lambda _: None
+    file = ReadyFile(Path(settings.ready_file))
+    file.clear()
+    return file.tell
 
 
 def _level_of_broker(settings: Settings) -> int:

@@ -30,12 +30,17 @@ from projections.service import ProjectionService
 
 
 def build_worker(
-    core: Core, registry: Registry, settings: WorkSettings, *, name: str = ""
+    core: Core,
+    registry: Registry,
+    settings: WorkSettings,
+    *,
+    name: str = "",
+    tell_ready: Callable[[bool], None] = lambda _: None,
 ) -> Worker:
-    """Put together a worker process on a core."""
+    """Put together a worker process on a core; `tell_ready` hears with each beat whether the store answers."""
     worker = worker_id(name)
     orders = OrderBook()
-    members = _members(core, worker, registry, settings, orders)
+    members = _members(core, worker, registry, settings, orders, tell_ready)
     relay = _build_relay(core, worker, members)
     keeper = LeaseKeeper(
         core.runs,
@@ -100,6 +105,7 @@ def _members(
     registry: Registry,
     settings: WorkSettings,
     orders: OrderBook,
+    tell_ready: Callable[[bool], None],
 ) -> Members:
     members = Members(
         directory=core.directory,
@@ -112,6 +118,7 @@ def _members(
         steady_ms=core.clock.steady_ms,
         reach_all=core.connection.reach_primaries,
         orders=orders,
+        tell_ready=tell_ready,
     )
     core.connection.on_doubt = members.doubt
     return members
