@@ -172,9 +172,18 @@ class RestoredStep(NamedTuple):
     component: str = ""
 
 
+class Share(NamedTuple):
+    """The part that a step has in its queue: in each round of the keys that wait there, one gets `weight` steps."""
+
+    step: str
+    key: str
+    weight: int
+
+
 class IndexChanges(Struct, frozen=True, gc=False):
     """What a commit changes in the head of its run and in the indexes; what is None or empty stays as it is.
 
+    `shares` are those of the steps that become `ready` or are `restored`, where they have a fairness key.
     `closed` steps leave all indexes, `suspended` ones wait for no worker until they are `resumed`. `removed` are due
     members of the run that go, by kind and subject; with `settled`, so does the one that a decision is missing.
     """
@@ -191,6 +200,7 @@ class IndexChanges(Struct, frozen=True, gc=False):
     timers: tuple[Timer, ...] = ()
     removed: tuple[tuple[DueKind, str], ...] = ()
     settled: bool = False
+    shares: tuple[Share, ...] = ()
 
     def of_commit(
         self,

@@ -15,7 +15,9 @@ local function sets(key)
   end
 end
 sets(B .. 'due')
-for _, key in ipairs(redis.call('KEYS', B .. 'ready:*')) do sets(key) end
+for _, kind in ipairs({ 'ready', 'fair' }) do
+  for _, key in ipairs(redis.call('KEYS', B .. kind .. ':*')) do sets(key) end
+end
 for _, key in ipairs(redis.call('KEYS', B .. 'claim:*')) do
   local left = redis.call('PTTL', key) - ms
   if left > 0 then redis.call('PEXPIRE', key, int(left)) else redis.call('DEL', key) end

@@ -22,7 +22,7 @@ from eventstore.run_model import (
     build_in,
 )
 from openagents_json.statuses import CLOSED_RUN
-from openagents_json.work_index import STARTED, ReadyStep
+from openagents_json.work_index import STARTED, ReadyStep, Share
 
 MISSED_AT_MOST: Final = 500
 """How many events a reply brings that the caller has not folded: one that is further behind reads them."""
@@ -127,7 +127,7 @@ class Partition:
     def _full_queue(self, commit: Commit) -> str:
         """Return the first queue that has no room for a new run, "" when all have."""
         at_most, queues = commit.room or (0, ())
-        full = (queue for queue in queues if len(self.work.queue(queue)) >= at_most)
+        full = (queue for queue in queues if self.work.waiting_in(queue) >= at_most)
         return next(full, "")
 
     def _refused_decision(
@@ -236,6 +236,8 @@ class Partition:
     def _index(self, commit: Commit, before: int, now_ms: int) -> tuple[Lease, ...]:
         """Carry out the index changes of a commit, and claim of its new steps what the caller would take along."""
         work, run, changes = self.work, commit.run, commit.changes
+        shares = {share.step: share for share in changes.shares}
+        takes = self._taken_along(commit, shares)
         work.leave(commit)
         head = work.heads[run]
         head.last_fence = max(head.last_fence, commit.last_fence or 0)
@@ -243,9 +245,9 @@ class Partition:
         for requeued in changes.requeued:
             work.requeue(run, requeued, now_ms)
         for step in changes.ready:
-            work.admit(run, step, before, now_ms)
+            work.admit(run, step, before, now_ms, shares.get(step.step))
             claim = commit.claim
-            if claim is not None and _takes(claim, step, len(leases)):
+            if claim is not None and step.step in takes:
                 lease = work.lease(run, step.step, claim.worker, claim.lease_ms, now_ms)
                 who = (commit.commit_id, commit.actor, commit.cause)
                 build = build_in(claim.can(step.component))
@@ -255,13 +257,33 @@ class Partition:
             else:
                 work.open(run, step, now_ms)
         for restored in changes.restored:
-            work.restore(run, restored, now_ms)
+            work.restore(run, restored, now_ms, shares.get(restored.step))
         work.enter(commit, now_ms)
+        work.fair.prune()
         if "snap" in commit.wipe:
             self.snapshots.pop(run, None)
         if "key" in commit.wipe:
             head.wrapped_key = ""
         return tuple(leases)
+
+    def _taken_along(self, commit: Commit, shares: Mapping[str, Share]) -> list[str]:
+        """Return the new steps that who commits takes along.
+
+        One with a fairness key takes its turn while another key has steps in its queue.
+        """
+        takes: list[str] = []
+        for step in commit.changes.ready if commit.claim is not None else ():
+            share = shares.get(step.step)
+            if share is not None and self._others_wait(step.queue, share.key):
+                continue
+            if _takes(commit.claim, step, len(takes)):
+                takes.append(step.step)
+        return takes
+
+    def _others_wait(self, queue: str, key: str) -> bool:
+        """Tell whether another key has steps that wait in a queue."""
+        is_unkeyed = bool(self.work.queue(queue))
+        return is_unkeyed or self.work.fair.of(queue).others_wait(key)
 
     def _append(
         self,
@@ -333,9 +355,9 @@ class Partition:
         )
 
 
-def _takes(claim: CommitClaim, step: ReadyStep, taken: int) -> bool:
+def _takes(claim: CommitClaim | None, step: ReadyStep, taken: int) -> bool:
     """Tell whether who commits takes a new step along: one that may begin now, and that it can run."""
-    if step.delay_ms or taken >= claim.at_most:
+    if claim is None or step.delay_ms or taken >= claim.at_most:
         return False
     return claim.queue == step.queue and bool(claim.can(step.component))
 

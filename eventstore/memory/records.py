@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from eventstore.run_model import RunHead, StepRecord
-from openagents_json.work_index import DueKind
+from openagents_json.work_index import DueKind, Share
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -71,12 +71,19 @@ class Record:
     scheduled_version: int
     start_to_close_ms: int
     component: str = ""
+    key: str = ""
+    weight: int = 1
     flags: frozenset[DueKind] = frozenset()
     fence: str = ""
     worker: str = ""
     begun: bool = True
     expiry_ms: int = 0
     deadline_ms: int = 0
+
+    def take_share(self, share: Share | None) -> None:
+        """Note the part that the step has in its queue."""
+        if share is not None:
+            self.key, self.weight = share.key, share.weight
 
     def free(self) -> None:
         """Have nobody hold it."""

@@ -127,6 +127,7 @@ class MemoryRunStore(MemoryRunReads):
             taken = [
                 partition.take(key, worker, lease_ms, now, able) for key in look.takers
             ]
+            look.close()
         if taken and until <= now:
             partition.claims[claim.id] = (now + lease_ms, taken)
         sent: set[str] = set()

@@ -8,9 +8,10 @@ a state machine hold both to the same answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any, Final
 
+from eventstore.memory.fair_queue import FairQueues
 from eventstore.memory.records import Head, Record, ScoredSet
 from eventstore.run_model import Commit, DueMember, Guard, Lease, ReadyQueue
 from openagents_json.statuses import CLAIMED_RUN
@@ -21,6 +22,7 @@ from openagents_json.work_index import (
     ReadyStep,
     RequeuedStep,
     RestoredStep,
+    Share,
 )
 
 PRIORITY_MS: Final = 60_000
@@ -28,9 +30,6 @@ PRIORITY_MS: Final = 60_000
 
 OVERTAKEN_MS: Final = 300
 """When somebody looks again at a run whose facts are stored and whose decision is not."""
-
-PAGES: Final = 20
-"""How many pages of a queue a claim looks at, where all that stands in front is for others."""
 
 StepKey = tuple[str, str]
 
@@ -41,6 +40,7 @@ class WorkIndex:
     def __init__(self) -> None:
         self.heads: dict[str, Head] = {}
         self.ready: dict[tuple[str, str], ScoredSet[StepKey]] = {}
+        self.fair = FairQueues()
         self.due: ScoredSet[DueKey] = ScoredSet()
         self.schedules: set[str] = set()
         self._waiting: dict[str, dict[str, None]] = {}
@@ -50,6 +50,10 @@ class WorkIndex:
     def queue(self, queue: str, component: str = "") -> ScoredSet[StepKey]:
         """Return the steps that wait in a queue, or those of a component that were set aside there."""
         return self.ready.setdefault((queue, component), ScoredSet())
+
+    def waiting_in(self, queue: str) -> int:
+        """Return how many steps wait in a queue, without those that were set aside."""
+        return len(self.queue(queue)) + len(self.fair.of(queue))
 
     def aside(self, queue: str) -> list[str]:
         """Return the components for which steps of a queue are set aside."""
@@ -78,14 +82,19 @@ class WorkIndex:
         return self._waiting.get(run, {})
 
     def _wait(self, key: StepKey, record: Record, now_ms: int) -> None:
-        self.queue(record.queue).add(key, now_ms - PRIORITY_MS * record.priority)
+        score = now_ms - PRIORITY_MS * record.priority
+        if not record.key:
+            self.queue(record.queue).add(key, score)
+        else:
+            self.fair.of(record.queue).add(record.key, key, score)
         self._waiting.setdefault(key[0], {})[key[1]] = None
 
-    def unwait(self, key: StepKey, queue: str, component: str) -> None:
+    def unwait(self, key: StepKey, record: Record) -> None:
         """Take a step out of the ready sets."""
-        self.queue(queue).discard(key)
-        if component:
-            self.queue(queue, component).discard(key)
+        self.queue(record.queue).discard(key)
+        if record.component:
+            self.queue(record.queue, record.component).discard(key)
+        self.fair.of(record.queue).discard(record.key, key)
         self._waiting.get(key[0], {}).pop(key[1], None)
 
     def drop(self, key: StepKey, queue: str, component: str) -> None:
@@ -97,6 +106,8 @@ class WorkIndex:
         """Leave a step to workers that have its component: others do not look at it again."""
         record = self.heads[key[0]].steps[key[1]]
         score = self.queue(record.queue).score(key)
+        if record.key:
+            score = self.fair.of(record.queue).discard(record.key, key)
         if score is not None:
             self.queue(record.queue).discard(key)
             self.queue(record.queue, record.component).add(key, score)
@@ -154,7 +165,7 @@ class WorkIndex:
         for step in changes.suspended:
             record = head.steps.get(step)
             if record is not None:
-                self.unwait((run, step), record.queue, record.component)
+                self.unwait((run, step), record)
         for kind, subject in changes.removed:
             self.due.discard(DueKey(kind, run, subject))
         if changes.settled:
@@ -165,7 +176,7 @@ class WorkIndex:
         for kind in record.flags:
             self.due.discard(DueKey(kind, run, step))
         if not record.fence:
-            self.unwait((run, step), record.queue, record.component)
+            self.unwait((run, step), record)
             self.due.discard(DueKey(DueKind.RETRY, run, step))
 
     def requeue(self, run: str, step: RequeuedStep, now_ms: int) -> None:
@@ -184,7 +195,14 @@ class WorkIndex:
         else:
             self._wait((run, step.step), record, now_ms)
 
-    def admit(self, run: str, step: ReadyStep, version: int, now_ms: int) -> Record:
+    def admit(
+        self,
+        run: str,
+        step: ReadyStep,
+        version: int,
+        now_ms: int,
+        share: Share | None = None,
+    ) -> Record:
         """Note a new step whose run had a version before this commit; it waits nowhere yet."""
         record = Record(
             queue=step.queue,
@@ -194,6 +212,7 @@ class WorkIndex:
             start_to_close_ms=step.start_to_close_ms,
             component=step.component,
         )
+        record.take_share(share)
         if step.total_ms > 0:
             record.flags = frozenset({DueKind.TOTAL})
             self.due.add(DueKey(DueKind.TOTAL, run, step.step), now_ms + step.total_ms)
@@ -214,7 +233,9 @@ class WorkIndex:
             )
         self._wait((run, step.step), record, now_ms)
 
-    def restore(self, run: str, step: RestoredStep, now_ms: int) -> None:
+    def restore(
+        self, run: str, step: RestoredStep, now_ms: int, share: Share | None = None
+    ) -> None:
         """Note a step as it was elsewhere."""
         record = Record(
             queue=step.queue,
@@ -225,6 +246,7 @@ class WorkIndex:
             component=step.component,
             flags=frozenset(DueKind(flag) for flag in step.flags),
         )
+        record.take_share(share)
         self.heads[run].steps[step.step] = record
         if step.ready:
             self._wait((run, step.step), record, now_ms)
@@ -258,7 +280,7 @@ class WorkIndex:
         """Have a worker hold a step, under a new fence; it has not begun until it says so."""
         head = self.heads[run]
         record = head.steps[step]
-        self.unwait((run, step), record.queue, record.component)
+        self.unwait((run, step), record)
         if DueKind.SCHEDULE_TO_START in record.flags:
             self.due.discard(DueKey(DueKind.SCHEDULE_TO_START, run, step))
             record.flags -= {DueKind.SCHEDULE_TO_START}
@@ -354,12 +376,12 @@ class WorkIndex:
         return tuple(self._waiting_in(queue, now_ms) for queue in queues)
 
     def _waiting_in(self, queue: str, now_ms: int) -> ReadyQueue:
-        steps = self.queue(queue)
-        oldest = next(iter(steps), None)
-        age_ms = now_ms - oldest[1] if oldest else -1
+        scores = [score for _, score in islice(self.queue(queue), 1)]
+        scores += self.fair.of(queue).oldest()
+        age_ms = now_ms - min(scores) if scores else -1
         components = self.aside(queue)
         aside = {name: len(self.queue(queue, name)) for name in components}
-        return ReadyQueue(queue, len(steps), age_ms, aside)
+        return ReadyQueue(queue, self.waiting_in(queue), age_ms, aside)
 
     def next_ms(self, now_ms: int) -> int:
         """Return the ms until the next member is due, -1 when nothing waits."""

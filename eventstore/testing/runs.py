@@ -11,12 +11,17 @@ from eventstore.testing.commits import Later
 from eventstore.testing.run_claims import RunClaimsContract
 from eventstore.testing.run_commits import RunCommitsContract
 from eventstore.testing.run_facts import RunFactsContract
+from eventstore.testing.run_fairness import RunFairnessContract
 from eventstore.testing.run_times import RunTimesContract
 
 __all__ = ["Later", "RunStoreContract"]
 
 
 class RunStoreContract(
-    RunCommitsContract, RunClaimsContract, RunFactsContract, RunTimesContract
+    RunCommitsContract,
+    RunClaimsContract,
+    RunFactsContract,
+    RunTimesContract,
+    RunFairnessContract,
 ):
     """The contract; each test gets a fresh store."""

@@ -221,10 +221,15 @@ class Recorder:
         """Count what is left to others; the commit claims new steps that this worker can run, none that begin again."""
         if not next_claim.at_most or next_claim.queue not in built.opens:
             return built.opens
+        # Those with fairness keys may have to take their turns: a hint too many costs less than a step overlooked.
+        in_turn = {share.step for share in built.changes.shares}
         new = [
             x
             for x in built.changes.ready
-            if x.queue == next_claim.queue and not x.delay_ms and self._can(x.component)
+            if x.queue == next_claim.queue
+            and not x.delay_ms
+            and x.step not in in_turn
+            and self._can(x.component)
         ]
         return {
             **built.opens,

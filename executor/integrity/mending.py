@@ -260,7 +260,15 @@ def _record(state: st.StepState, step: RestoredStep) -> SeatRecord:
         fence=state.fence if is_held else "",
         worker=state.worker if is_held else "",
         ready=step.ready,
+        share=_share(state),
     )
+
+
+def _share(state: st.StepState) -> str:
+    if not state.fairness:
+        return ""
+    key, weight = state.fairness
+    return f"{weight}|{key}"
 
 
 def _components(steps: Sequence[RestoredStep]) -> list[str]:

@@ -36,6 +36,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Json]]] = {
         "persistence": "checkpoint",
         "concurrency": {"key": "{{input.customer}}", "limit": 1},
         "debounce": {"key": "{{input.customer}}", "seconds": 30},
+        "fairness": {"key": "{{input.customer}}", "weight": 3},
         "budget": {"cost": "2.50", "on_exceeded": "pause"},
         "on_failure": {"component": "alarm", "inputs": {"why": "{{error.message}}"}},
     },
@@ -108,6 +109,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Json]]] = {
     },
     "Mutex": {"key": "account-{{input.account}}", "limit": 2},
     "RateLimit": {"key": "mail", "limit": 10, "per_seconds": 60},
+    "Fairness": {"key": "{{input.customer}}", "weight": 3},
     "Goto": {"goto": "refund"},
     "ErrorHandler": {
         "errors": ["OutOfStock"],
@@ -148,6 +150,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Json]]] = {
         "compensate": "payment.refund",
         "mutex": "account-{{input.account}}",
         "rate_limit": {"limit": 10, "per_seconds": 60},
+        "fairness": {"key": "{{input.account}}"},
         "depends_on": ["fetch"],
         "join": "any",
         "on_error": [{"errors": ["OutOfStock"], "then": {"goto": "refund"}}],

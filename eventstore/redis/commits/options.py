@@ -15,6 +15,7 @@ from openagents_json.work_index import (
     ReadyStep,
     RequeuedStep,
     RestoredStep,
+    Share,
 )
 
 AWAITED_MS: Final = 10_000
@@ -34,6 +35,7 @@ _SHORT: Final = {
     "ready": "open",
     "requeued": "reopen",
     "restored": "seat",
+    "shares": "fair",
     "closed": "shut",
     "suspended": "park",
     "resumed": "unpark",
@@ -75,6 +77,7 @@ class _Options(Struct, frozen=True, gc=False, omit_defaults=True, rename=_SHORT)
     ready: tuple[ReadyStep, ...] = ()
     requeued: tuple[RequeuedStep, ...] = ()
     restored: tuple[RestoredStep, ...] = ()
+    shares: tuple[Share, ...] = ()
     closed: tuple[str, ...] = ()
     suspended: tuple[str, ...] = ()
     resumed: tuple[str, ...] = ()
@@ -120,6 +123,7 @@ def _options_of(commit: Commit) -> _Options:
         ready=changes.ready,
         requeued=changes.requeued,
         restored=changes.restored,
+        shares=changes.shares,
         closed=changes.closed,
         suspended=changes.suspended,
         resumed=changes.resumed,

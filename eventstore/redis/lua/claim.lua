@@ -7,6 +7,9 @@
 --     0, or 1 with the build behind it..
 -- Whoever works takes what it has the component for. A step that it cannot run is set aside at once, so that nobody who
 -- cannot run it looks at it twice; of a component as this document names it (with a range, say) the worker is asked once.
+-- Steps with a fairness key are taken by deficit round robin among their keys (Shreedhar and Varghese 1995; a step costs 1):
+-- the first key of the round gets as many steps as its weight, and goes to its end. All other steps of the queue are of one
+-- more key, of weight 1. Where no step has a key, nothing of this is touched.
 -- Asked again with its id, a claim gives what it gave: whoever lost the reply has begun nothing of it.
 -- Replies {left for this worker, ms, {component to tell of..}, set aside now, {run, step, fence, attempt, deadline, version, commit, scheduled version,
 --   the last commit of the run before it ("" when this was asked before, and more may have followed), events}..}
@@ -54,11 +57,14 @@ end
 local function build_of(component) return component and string.sub(told[component], 2) or '' end
 -- Tell what is to be done with a ready step. One that stands in the queue and is set aside as well is taken once.
 local taken = {}
-local function judge(key, set, score)
+local function judge(key, set, score, of_key)
   local cut = string.find(key, '|', 1, true)
   local id, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
-  local run, h = run_of(id), redis.call('HMGET', B .. 'head:' .. id, 's:' .. step, 'c:' .. step)
-  local f = { key = key, set = set, score = score, run = run, step = step, component = h[2], what = 'drop' }
+  local run, fields = run_of(id), { 's:' .. step, 'c:' .. step }
+  if of_key then fields[3] = 'k:' .. step end
+  local h = redis.call('HMGET', B .. 'head:' .. id, unpack(fields))
+  local f = { key = key, set = set, score = score, run = run, step = step, component = h[2], what = 'drop', of_key = of_key,
+    share = h[3] }
   f.record = OPEN[run.st] and h[1] and parse(h[1])
   if f.record and f.record.fence == '' and not taken[key] then
     local can = able(h[2])
@@ -145,19 +151,101 @@ local function page(from, size)
   return steps
 end
 local size = 2 * k + 9
-for from = 0, given and -1 or 19 * size, size do -- on, where all that stood in front is for others; to an end, as they may be many
-  local before = takers
-  local others = 0
-  for _, s in ipairs(page(from, size)) do
-    if takers >= k then break end
-    local f = judge(unpack(s))
+-- The steps without a key, one by one: on, where all that stood in front is for others; to an end, as they may be many.
+local front = { from = 0, at = 0, takers = 0, others = 0 }
+local function next_unkeyed()
+  front.steps = front.steps or page(0, size)
+  while front.at >= #front.steps do
+    if front.takers > 0 or front.others == 0 or front.from + size > 19 * size then return end
+    front.from, front.at, front.others = front.from + size, 0, 0
+    front.steps = page(front.from, size)
+  end
+  front.at = front.at + 1
+  local s = front.steps[front.at]
+  local f = judge(s[1], s[2], s[3])
+  if f.what == 'take' then front.takers = front.takers + 1 end
+  if f.what == 'aside' then front.others = front.others + 1 end
+  return f
+end
+-- The steps of a key, one by one, a few read at a time.
+local KEYED, RING, TURN = B .. 'fair:' .. QUEUE, B .. 'ring:' .. QUEUE, B .. 'turn:' .. QUEUE
+local FEW = 8
+local lines = {}
+local function next_of(key)
+  if key == '' then return next_unkeyed() end
+  local set = KEYED .. '|' .. key
+  local line = lines[key] or { from = 0, at = 0, steps = redis.call('ZRANGE', set, 0, FEW - 1, 'WITHSCORES') }
+  lines[key] = line
+  if line.at >= #line.steps and #line.steps == 2 * FEW then
+    line.from, line.at = line.from + FEW, 0
+    line.steps = redis.call('ZRANGE', set, line.from, line.from + FEW - 1, 'WITHSCORES')
+  end
+  line.at = line.at + 2
+  return line.steps[line.at - 1] and judge(line.steps[line.at - 1], set, line.steps[line.at], key)
+end
+-- The round: keys as they stand in the ring, read a few at a time, and behind them those that have had their turn here.
+local ring = { from = 0, at = 0, keys = {}, behind = {}, again = 1, spent = {} }
+local function first_key()
+  if ring.at >= #ring.keys and #ring.keys > 0 then
+    ring.from, ring.at = ring.from + #ring.keys, 0
+    ring.keys = redis.call('ZRANGE', RING, ring.from, ring.from + FEW - 1)
+  end
+  if ring.at < #ring.keys then return ring.keys[ring.at + 1] end
+  return ring.behind[ring.again]
+end
+local function leave_front()
+  if ring.at < #ring.keys then ring.at = ring.at + 1 else ring.again = ring.again + 1 end
+end
+local function weight_of(f) return f.share and tonumber(string.match(f.share, '^%d+')) or 1 end
+local looks, turn = 20 * size, {}
+local function take_turn(key)
+  local may = turn.key == key and turn.left or nil
+  turn = {}
+  while takers < k and looks > 0 do
+    local f = next_of(key)
+    looks = looks - 1
+    if not f then -- a key that has nothing more for this worker is not asked again here
+      leave_front()
+      ring.spent[#ring.spent + 1] = key
+      ring.unkeyed_spent = ring.unkeyed_spent or key == ''
+      return
+    end
+    found[#found + 1] = f
+    may = may or weight_of(f)
+    if f.what == 'take' then takers, may = takers + 1, may - 1 end
+    if may == 0 then
+      leave_front()
+      ring.behind[#ring.behind + 1] = key
+      return
+    end
+  end
+  turn = { key = key, left = may }
+end
+local fair = false
+if not given then
+  ring.keys = redis.call('ZRANGE', RING, 0, FEW - 1)
+  fair = #ring.keys > 0
+end
+if fair then
+  look(TURN)
+  local left_of, key = string.match(redis.call('GET', TURN) or '', '^(%d+)|(.*)$')
+  turn = { key = key, left = tonumber(left_of) }
+  ring.unkeyed, ring.count = redis.call('ZSCORE', RING, ''), redis.call('ZCARD', RING)
+  for _, set in ipairs(sets) do
+    if not ring.unkeyed and redis.call('EXISTS', set) == 1 then
+      ring.behind[1], ring.unkeyed, ring.count = '', true, ring.count + 1
+    end
+  end
+  while takers < k and looks > 0 and first_key() do take_turn(first_key()) end
+elseif not given then
+  while takers < k do
+    local f = next_unkeyed()
+    if not f then break end
     found[#found + 1] = f
     if f.what == 'take' then takers = takers + 1 end
-    if f.what == 'aside' then others = others + 1 end
   end
-  if takers > before or others == 0 then break end
 end
-for _, set in ipairs(sets) do left = left + redis.call('ZCARD', set) end
+for _, set in ipairs({ KEYED, unpack(sets) }) do left = left + redis.call('ZCARD', set) end
 
 -- 2. Writes.
 -- Once is enough: a drain that does not know in which partition it will be tells it whenever it sleeps. What is missing
@@ -179,6 +267,7 @@ local aside = {}
 -- What is taken leaves the queue and what was set aside of it; where only one of them was looked at, a later claim finds
 -- the step held, and drops it.
 local function leave_sets(f)
+  if f.of_key then return change_fair(QUEUE, '|' .. f.of_key, f.key, false) end
   change(f.set, f.key, false)
   local other = f.component and READY .. '|' .. f.component
   if f.what ~= 'take' or not looked_at[other] then return end
@@ -199,7 +288,35 @@ for _, f in ipairs(found) do
 end
 write_heads()
 in_parts('SADD', ASIDE, aside)
-write_changes()
+-- Who has had a turn goes to the end of the round, before keys that have no steps left leave it.
+local function write_round()
+  local last, places = last_of(RING), {}
+  local function to_the_end(key)
+    last = last + 1
+    places[#places + 1], places[#places + 2] = last, key
+  end
+  for i = ring.again, #ring.behind do to_the_end(ring.behind[i]) end
+  for _, key in ipairs(ring.spent) do
+    if key ~= '' then to_the_end(key) end
+  end
+  in_parts('ZADD', RING, places)
+end
+-- All leave at once, as a set that is emptied is not to be named again: what is left of the ring is counted.
+local function end_round(leave)
+  local keys = leave[RING] or {}
+  for _, key in ipairs(keys) do
+    if turn.key == key then turn = {} end
+  end
+  local alone = ring.count - #keys == 1
+  if ring.unkeyed and (ring.unkeyed_spent or alone) then keys[#keys + 1] = '' end
+  leave[RING] = keys
+  if turn.left and ring.count > #keys then
+    redis.call('SET', TURN, int(turn.left) .. '|' .. turn.key)
+  else
+    redis.call('DEL', TURN)
+  end
+end
+if fair then write_changes(write_round, end_round) else write_changes() end
 if #empty > 0 then redis.call('SREM', ASIDE, unpack(empty)) end
 -- The note of what was taken is the last write: with it and without the leases, a worker would begin what it does not hold.
 if not given and #out > 0 then redis.call('SET', KEYS[5], cjson.encode(out), 'PX', int(lease_ms)) end

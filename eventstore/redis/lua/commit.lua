@@ -9,6 +9,7 @@
 --   f (last fence of attempts begun without a claim),
 --   open {{step, queue, prio, stc, delay, sts, total, event index, attempts so far, component}..},
 --   reopen {{step, delay, sts, stc, component}..},
+--   fair {{step, key, weight}..} (shares of the steps that it opens and seats),
 --   seat {{step, queue, prio, stc, attempts so far, scheduled version, flags, whether it is ready, component}..} (records as they are),
 --   shut {step..}, park/unpark {step..}, timers {{member, delay, time or 0}..}, untimers {member..}, settle,
 --   claim {worker, lease ms, at most, queue, {component that it lacks..}, {component: build..}}, key (the wrapped data key of a new run: it comes with the run's first
@@ -31,7 +32,7 @@ local n, epoch = tonumber(meta[1] or '0'), tonumber(meta[2] or '0')
 local function commit_at(place, number)
   local c = { o = cjson.decode(ARGV[place]), id = ARGV[place + 1], actor = ARGV[place + 2], cause = ARGV[place + 3],
     run = ARGV[place + 4], count = tonumber(ARGV[place + 5]), first = place + 6, stream = KEYS[2 + 2 * number],
-    head = KEYS[3 + 2 * number], facts_only = false, taken = {} }
+    head = KEYS[3 + 2 * number], facts_only = false, taken = {}, shares = {} }
   c.exp = c.o.v or 0
   local fields = { 'v', 'lc', 'st', 'f' }
   for _, f in ipairs(c.o.facts or {}) do fields[#fields + 1] = 's:' .. f[1] end
@@ -98,7 +99,8 @@ end
 -- Steps that were set aside for other workers are not counted: nobody here is late with them.
 local function full_queue(room)
   for _, queue in ipairs(room and room[2] or {}) do
-    if redis.call('ZCARD', B .. 'ready:' .. queue) >= room[1] then return queue end
+    local waiting = redis.call('ZCARD', B .. 'ready:' .. queue) + redis.call('ZCARD', B .. 'fair:' .. queue)
+    if waiting >= room[1] then return queue end
   end
 end
 local function refusal(c)
@@ -176,15 +178,24 @@ local function refusal(c)
     if redis.call('HEXISTS', HEAD, 's:' .. s[1]) == 0 then return refuse(c, -10) end
   end
 end
+-- A step with a fairness key is taken along only while no other key has steps in its queue: it takes its turn otherwise.
+local function others_wait(queue, share)
+  local ring = B .. 'ring:' .. queue
+  local mine = redis.call('ZSCORE', ring, key_of(share)) and 1 or 0
+  return redis.call('ZCARD', ring) > mine or redis.call('EXISTS', B .. 'ready:' .. queue) == 1
+end
 -- The keys that are not among KEYS are looked at before the first write.
 local function look_ahead(c)
   local o, taken, HEAD, RUN = c.o, c.taken, c.head, c.run
+  for _, f in ipairs(o.fair or {}) do c.shares[f[1]] = int(f[3]) .. '|' .. f[2] end
   -- New steps that are claimed with the commit never stand in a queue.
   if o.claim and not c.facts_only then
     local lacks, takes = {}, 0
     for _, component in ipairs(o.claim[5]) do lacks[component] = true end
     for _, s in ipairs(o.open or {}) do
-      if s[5] <= 0 and s[2] == o.claim[4] and takes < o.claim[3] and not lacks[s[10]] then
+      local share = c.shares[s[1]]
+      local may = s[5] <= 0 and s[2] == o.claim[4] and takes < o.claim[3] and not lacks[s[10]]
+      if may and not (share and others_wait(s[2], share)) then
         taken[s] = true
         takes = takes + 1
       end
@@ -195,14 +206,21 @@ local function look_ahead(c)
   if not c.facts_only then
     local queues = {}
     for _, s in ipairs(o.open or {}) do
-      if not taken[s] then queues[s[2]] = true end
+      if not taken[s] then
+        queues[s[2]] = true
+        look_at_share(s[2], c.shares[s[1]])
+      end
     end
-    for _, s in ipairs(o.seat or {}) do queues[s[2]] = true end
+    for _, s in ipairs(o.seat or {}) do
+      queues[s[2]] = true
+      look_at_share(s[2], c.shares[s[1]])
+    end
     local function of_record(step)
-      local s = redis.call('HMGET', HEAD, 's:' .. step, 'c:' .. step)
+      local s = redis.call('HMGET', HEAD, 's:' .. step, 'c:' .. step, 'k:' .. step)
       local queue = s[1] and parse(s[1]).queue
       if queue then queues[queue] = true end
       if queue and s[2] then queues[queue .. '|' .. s[2]] = true end
+      if queue then look_at_share(queue, s[3]) end
     end
     for _, s in ipairs(o.reopen or {}) do of_record(s[1]) end
     for _, steps in ipairs({ o.shut or {}, o.park or {}, o.unpark or {} }) do
@@ -230,6 +248,7 @@ local function index(c, v0, set, gone)
     if f[3] then
       gone[#gone + 1] = 's:' .. f[1]
       gone[#gone + 1] = 'c:' .. f[1]
+      gone[#gone + 1] = 'k:' .. f[1]
       if string.find(r.flags, 'T', 1, true) then due_drop('T|' .. key) end
     else
       r.fence, r.worker, r.expiry, r.deadline = '', '', '0', '0'
@@ -250,23 +269,24 @@ local function index(c, v0, set, gone)
     end
   else
     for _, step in ipairs(o.shut or {}) do
-      local s = redis.call('HMGET', HEAD, 's:' .. step, 'c:' .. step)
+      local s = redis.call('HMGET', HEAD, 's:' .. step, 'c:' .. step, 'k:' .. step)
       if s[1] then
         local r, key = parse(s[1]), RUN .. '|' .. step
         gone[#gone + 1] = 's:' .. step
         gone[#gone + 1] = 'c:' .. step
+        gone[#gone + 1] = 'k:' .. step
         due_drop('l|' .. key)
         if string.find(r.flags, 'q', 1, true) then due_drop('q|' .. key) end
         if string.find(r.flags, 'T', 1, true) then due_drop('T|' .. key) end
         if r.fence == '' then
-          ready_drop(r.queue, key, s[2])
+          ready_drop(r.queue, key, s[2], s[3])
           due_drop('r|' .. key)
         end
       end
     end
     for _, s in ipairs(o.park or {}) do
-      local rec = redis.call('HMGET', HEAD, 's:' .. s, 'c:' .. s)
-      if rec[1] then ready_drop(parse(rec[1]).queue, RUN .. '|' .. s, rec[2]) end
+      local rec = redis.call('HMGET', HEAD, 's:' .. s, 'c:' .. s, 'k:' .. s)
+      if rec[1] then ready_drop(parse(rec[1]).queue, RUN .. '|' .. s, rec[2], rec[3]) end
     end
     if o.untimers then for _, m in ipairs(o.untimers) do due_drop(m) end end
     if o.settle then due_drop('w|' .. RUN) end
@@ -281,16 +301,23 @@ local function index(c, v0, set, gone)
         set[#set + 1] = component
       end
     end
+    local function shares(step)
+      if c.shares[step] then
+        set[#set + 1] = 'k:' .. step
+        set[#set + 1] = c.shares[step]
+      end
+    end
     for _, s in ipairs(o.reopen or {}) do
       local key = RUN .. '|' .. s[1]
-      local r = parse(redis.call('HGET', HEAD, 's:' .. s[1]))
+      local rec = redis.call('HMGET', HEAD, 's:' .. s[1], 'k:' .. s[1])
+      local r = parse(rec[1])
       r.fence, r.worker, r.expiry, r.deadline, r.stc = '', '', '0', '0', int(s[4])
       due_drop('l|' .. key)
       if s[3] > 0 then
         due_add(NOW + s[2] + s[3], 'q|' .. key)
         if not string.find(r.flags, 'q', 1, true) then r.flags = r.flags .. 'q' end
       end
-      if s[2] > 0 then due_add(NOW + s[2], 'r|' .. key) else ready_add(r.queue, r.prio, key) end
+      if s[2] > 0 then due_add(NOW + s[2], 'r|' .. key) else ready_add(r.queue, r.prio, key, rec[2] or nil) end
       redis.call('HSET', HEAD, 's:' .. s[1], pack(r))
       calls(s[1], s[5])
     end
@@ -315,28 +342,30 @@ local function index(c, v0, set, gone)
           r.flags = r.flags .. 'q'
           due_add(NOW + s[6], 'q|' .. key)
         end
-        ready_add(s[2], s[3], key)
+        ready_add(s[2], s[3], key, c.shares[s[1]])
       end
       set[#set + 1] = 's:' .. s[1]
       set[#set + 1] = pack(r)
       calls(s[1], s[10])
+      shares(s[1])
     end
     for _, s in ipairs(o.seat or {}) do
       set[#set + 1] = 's:' .. s[1]
       set[#set + 1] = pack({ queue = s[2], prio = int(s[3]), attempt = int(s[5]), sv = int(s[6]), stc = int(s[4]),
         flags = s[7], fence = '', worker = '', expiry = '0', deadline = '0' })
       calls(s[1], s[9])
-      if s[8] then ready_add(s[2], s[3], RUN .. '|' .. s[1]) end
+      shares(s[1])
+      if s[8] then ready_add(s[2], s[3], RUN .. '|' .. s[1], c.shares[s[1]]) end
     end
     if #claims > 0 or o.f then
       set[#set + 1] = 'f'
       set[#set + 1] = int(fence)
     end
     for _, s in ipairs(o.unpark or {}) do
-      local key, rec = RUN .. '|' .. s, redis.call('HGET', HEAD, 's:' .. s)
-      if rec and not due_has('r|' .. key) then
-        local r = parse(rec)
-        if r.fence == '' then ready_add(r.queue, r.prio, key) end
+      local key, rec = RUN .. '|' .. s, redis.call('HMGET', HEAD, 's:' .. s, 'k:' .. s)
+      if rec[1] and not due_has('r|' .. key) then
+        local r = parse(rec[1])
+        if r.fence == '' then ready_add(r.queue, r.prio, key, rec[2] or nil) end
       end
     end
     if o.key then redis.call('SET', B .. 'key:' .. RUN, o.key) end

@@ -43,8 +43,13 @@ local function look_at(p)
     local cut = string.find(key, '|', 1, true)
     local owner = cut and string.sub(key, 1, cut - 1) or key
     if cut and RECORDED[kind] then
-      heads[i] = redis.call('HMGET', B .. 'head:' .. owner, 'st', 's:' .. string.sub(key, cut + 1))
-      if kind == 'r' and heads[i][2] then queues[parse(heads[i][2]).queue] = true end
+      local step = string.sub(key, cut + 1)
+      heads[i] = redis.call('HMGET', B .. 'head:' .. owner, 'st', 's:' .. step, 'k:' .. step)
+      if kind == 'r' and heads[i][2] then
+        local queue = parse(heads[i][2]).queue
+        queues[queue] = true
+        look_at_share(queue, heads[i][3])
+      end
     else
       there[i] = redis.call('EXISTS', B .. (kind == 's' and 'schedule:' or 'head:') .. owner) == 1
     end
@@ -75,7 +80,7 @@ local function act_on(p)
       elseif kind == 'r' then
         due_drop(m)
         if OPEN[h[1]] then
-          ready_add(r.queue, r.prio, key)
+          ready_add(r.queue, r.prio, key, h[3] or nil)
           moved[#moved + 1] = r.queue
         end
       elseif kind == 'l' and tonumber(r.expiry) > NOW then
@@ -97,9 +102,13 @@ local function act_on(p)
   local next_due
   write_changes(function() -- the sets are read before something leaves them
     for i = 3, #ARGV do
-      local q = B .. 'ready:' .. ARGV[i]
-      local first = redis.call('ZRANGE', q, 0, 0, 'WITHSCORES')
-      report[#report + 1] = { redis.call('ZCARD', q), first[2] and NOW - tonumber(first[2]) or -1, aside[i] }
+      local count, age = 0, -1
+      for _, q in ipairs({ B .. 'ready:' .. ARGV[i], B .. 'fair:' .. ARGV[i] }) do
+        local first = redis.call('ZRANGE', q, 0, 0, 'WITHSCORES')
+        count = count + redis.call('ZCARD', q)
+        if first[2] then age = math.max(age, NOW - tonumber(first[2])) end
+      end
+      report[#report + 1] = { count, age, aside[i] }
     end
     local first = redis.call('ZRANGE', p.due, 0, #items, 'WITHSCORES')
     for i = 1, #first, 2 do

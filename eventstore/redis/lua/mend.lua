@@ -2,7 +2,7 @@
 -- KEYS 1 meta 2 log 3 run:<run> 4 head:<run> 5 due 6 snap:<run>
 -- ARGV 1 options (JSON): v and lc (where the log ends for this run: nothing of it when v is 0), top (last version of the
 --   stream, as it was read), was (version of the head, as it was read), seen (id of the last log entry that was read, '-' for none), fields {name, value..} of the head, records {{step,
---   queue, prio, attempt, scheduled version, stc, flags, fence, worker, ready 0|1}..}, timers {{member, delay, time or 0}..},
+--   queue, prio, attempt, scheduled version, stc, flags, fence, worker, ready 0|1, share or ""}..}, timers {{member, delay, time or 0}..},
 --   forget {due member..}, leave {{queue, member}..}, drop {id..} (where v is 0: entries of the run, which are the last of the log)
 --   2 run
 -- Events behind v were never acknowledged: no log entry names them, and a log entry comes after its events.
@@ -37,13 +37,22 @@ local n = logged and tonumber(string.match(logged[1], '^(%d+)')) or 0
 n = math.max(n, tonumber(redis.call('HGET', KEYS[1], 'n') or '0'))
 local queues = {}
 for _, s in ipairs(o.records or {}) do queues[s[2]] = true end
-for _, pair in ipairs(o.leave or {}) do queues[pair[1]] = true end
+local shares = {}
+for _, pair in ipairs(o.leave or {}) do
+  queues[pair[1]] = true
+  local step = string.sub(pair[2], #RUN + 2)
+  shares[pair[2]] = redis.call('HGET', HEAD, 'k:' .. step) or nil
+  look_at_share(pair[1], shares[pair[2]])
+end
+for _, s in ipairs(o.records or {}) do
+  if s[11] ~= '' then look_at_share(s[2], s[11]) end
+end
 look_at_queues(queues)
 if redis.call('EXISTS', FRESH) == 1 then return 0 end
 
 -- 2. Writes.
 for _, member in ipairs(o.forget or {}) do due_drop(member) end
-for _, pair in ipairs(o.leave or {}) do ready_drop(pair[1], pair[2]) end
+for _, pair in ipairs(o.leave or {}) do ready_drop(pair[1], pair[2], nil, shares[pair[2]]) end
 if before then
   n = tonumber(string.match(before, '^(%d+)'))
   for i = 1, #o.drop, 500 do redis.call('XDEL', KEYS[2], unpack(o.drop, i, math.min(i + 499, #o.drop))) end
@@ -81,7 +90,12 @@ for _, s in ipairs(o.records or {}) do
   set[#set + 1] = pack(r)
   kept['s:' .. s[1]] = true
   if s[8] ~= '' then due_add(NOW, 'l|' .. key) end
-  if s[10] == 1 then ready_add(s[2], s[3], key) end
+  if s[11] ~= '' then
+    set[#set + 1] = 'k:' .. s[1]
+    set[#set + 1] = s[11]
+    kept['k:' .. s[1]] = true
+  end
+  if s[10] == 1 then ready_add(s[2], s[3], key, s[11] ~= '' and s[11] or nil) end
 end
 for _, t in ipairs(o.timers or {}) do due_add(t[3] > 0 and t[3] or NOW + t[2], t[1]) end
 write_changes()

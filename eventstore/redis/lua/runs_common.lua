@@ -8,13 +8,18 @@
 --   B run:<run>     stream  the truth, id <version>-0: t d m n c a y
 --   B head:<run>    hash    v version, lc last commit id, st status, can cancel asked, hold 1 while held, def definition, wf workflow,
 --                           adopting 1 until a run that comes from elsewhere is there with all of its history,
---                           f last fence, s:<step> record of an open step, c:<step> the component that it calls
+--                           f last fence, s:<step> record of an open step, c:<step> the component that it calls,
+--                           k:<step> <weight>|<key> where the step has a fairness key: its share of its queue
 --   B key:<run>     string  the wrapped data key of an encrypted run: <format>.<master key id>.<base64>
 --   B end:<run>     stream  somebody waits for the end of the run; gets an entry with it (await.lua); expires
 --   B claim:<id>    string  what a claim took, as it was answered; expires with the leases
 --   B ready:<queue> zset    <run>|<step>, score = ms - 60000 * priority: what may be claimed now
 --   B ready:<queue>|<component> zset  the same, of steps that somebody met who cannot run them: only who can looks there
 --   B aside:<queue> set     the components of which there are such
+--   B fair:<queue>  zset    the steps with a fairness key that may be claimed now, scored as in ready: for who counts them
+--   B fair:<queue>|<key> zset  the same, of one key: claims take them from here
+--   B ring:<queue>  zset    the keys of which there are such, by their places in the round; "" stands for the ready sets
+--   B turn:<queue>  string  <how many>|<key>: so many steps the first key of the round may still have before it goes to the end
 --   B has:<hash>    hash    component as documents name it -> 0, or 1 and the build behind it: whether workers with these
 --                           components can run it; expires
 --   B due           zset    ms: l|run|step lease, r|run|step retry, q|run|step schedule-to-start, T|run|step total,
@@ -36,7 +41,12 @@ local function int(x) return string.format('%.0f', x) end
 -- names a key which is not here (any more) is one: so each key that is not among KEYS is looked at before the first write.
 local function look(...) redis.call('EXISTS', ...) end
 local function look_at_queues(queues)
-  for queue in pairs(queues) do look(B .. 'ready:' .. queue) end
+  for queue in pairs(queues) do look(B .. 'ready:' .. queue, B .. 'fair:' .. queue, B .. 'ring:' .. queue) end
+end
+-- A share is what the head says of a step with a fairness key: <weight>|<key>.
+local function key_of(share) return string.sub(share, string.find(share, '|', 1, true) + 1) end
+local function look_at_share(queue, share)
+  if share then look(B .. 'fair:' .. queue .. '|' .. key_of(share)) end
 end
 local OPEN = { running = true, failing = true, cancelling = true } -- steps may be claimed
 local RECORD = '^([^|]*)|([^|]*)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)$'
@@ -55,13 +65,26 @@ local function change(key, member, score)
   changes[key] = changes[key] or {}
   changes[key][member] = score
 end
-local function ready_add(queue, prio, member)
-  change(B .. 'ready:' .. queue, member, NOW - 60000 * tonumber(prio))
+-- Whose steps may be claimed by their keys: the sets of keys by name, each with its ring and its key; and the sets that count
+-- them. What is counted can be claimed also where a server reads half of a script back, so counts come last and go first.
+local key_sets, of_keys, counts = {}, {}, {}
+local function change_fair(queue, share, member, score)
+  local key = key_of(share)
+  local all, set = B .. 'fair:' .. queue, B .. 'fair:' .. queue .. '|' .. key
+  if not of_keys[set] then key_sets[#key_sets + 1] = set end
+  of_keys[set], counts[all] = { B .. 'ring:' .. queue, key }, true
+  change(set, member, score)
+  change(all, member, score)
+end
+local function ready_add(queue, prio, member, share)
+  local score = NOW - 60000 * tonumber(prio)
+  if share then change_fair(queue, share, member, score) else change(B .. 'ready:' .. queue, member, score) end
 end
 -- A step that waits for a worker is in one of two sets; where its component is not known, it can be in the first one only.
-local function ready_drop(queue, member, component)
+local function ready_drop(queue, member, component, share)
   change(B .. 'ready:' .. queue, member, false)
   if component then change(B .. 'ready:' .. queue .. '|' .. component, member, false) end
+  if share then change_fair(queue, share, member, false) end
 end
 local function due_add(at, member) change(B .. 'due', member, at) end
 local function due_drop(member) change(B .. 'due', member, false) end
@@ -81,25 +104,58 @@ local function fields_of(key, names)
   end
   return out
 end
-local function write_changes(between)
-  for key, members in pairs(changes) do
-    local put = {}
-    for member, score in pairs(members) do
-      if score then
-        put[#put + 1] = score
-        put[#put + 1] = member
-      end
+local function put_members(key, members)
+  local put = {}
+  for member, score in pairs(members) do
+    if score then
+      put[#put + 1] = score
+      put[#put + 1] = member
     end
-    in_parts('ZADD', key, put)
   end
+  in_parts('ZADD', key, put)
+  return #put > 0
+end
+local function remove_members(key, members)
+  local gone, count = {}, 0
+  for member, score in pairs(members) do
+    if not score then gone[#gone + 1] = member end
+  end
+  for i = 1, #gone, 500 do count = count + redis.call('ZREM', key, unpack(gone, i, math.min(i + 499, #gone))) end
+  return count
+end
+-- A key that has steps again joins the round at its end, and one that has none leaves it.
+local function last_of(ring)
+  local last = redis.call('ZRANGE', ring, -1, -1, 'WITHSCORES')
+  return tonumber(last[2] or '0')
+end
+local function join_ring(ring, key)
+  if not redis.call('ZSCORE', ring, key) then redis.call('ZADD', ring, last_of(ring) + 1, key) end
+end
+-- `between` is done before something leaves the sets, `closing` is told which keys leave their rings, before they do.
+local function write_changes(between, closing)
+  local put = {}
+  for key, members in pairs(changes) do
+    if not counts[key] then put[key] = put_members(key, members) end
+  end
+  for _, set in ipairs(key_sets) do -- in the order in which they were named
+    if put[set] then join_ring(unpack(of_keys[set])) end
+  end
+  for key in pairs(counts) do put_members(key, changes[key] or {}) end
   if between then between() end
+  for key in pairs(counts) do remove_members(key, changes[key] or {}) end
+  local leave = {}
   for key, members in pairs(changes) do
-    local gone = {}
-    for member, score in pairs(members) do
-      if not score then gone[#gone + 1] = member end
+    -- Asked before: a set that is emptied is not named again.
+    local there = of_keys[key] and redis.call('ZCARD', key)
+    local removed = not counts[key] and remove_members(key, members) or 0
+    if there and removed > 0 and removed == there then
+      local ring, name = unpack(of_keys[key])
+      leave[ring] = leave[ring] or {}
+      table.insert(leave[ring], name)
     end
-    in_parts('ZREM', key, gone)
   end
+  if closing then closing(leave) end
+  for ring, keys in pairs(leave) do in_parts('ZREM', ring, keys) end
 end
 -- A fence is a time, never a counter: after a lost tail a counter would be given out twice.
 local function next_fence(last)

@@ -55,6 +55,9 @@ for queue in pairs(queues) do
       if wanted[string.match(key, '^[^|]*')] then ready[#ready + 1] = { set, key } end
     end)
   end
+  each(B .. 'fair:' .. queue, function(key)
+    if wanted[string.match(key, '^[^|]*')] then ready[#ready + 1] = { queue, key } end
+  end)
 end
 local from = SEEN == '-' and '-' or '(' .. SEEN
 while true do

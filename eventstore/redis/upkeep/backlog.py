@@ -19,15 +19,16 @@ def backlogs(store: RedisClient, queues: Sequence[str]) -> dict[str, tuple[int, 
     A step of a high priority stands before older ones and counts as older than it is. One of a priority below zero may
     stand in the future: then it is the part of its age beyond whole minutes. Raises StoreUnavailable.
     """
-    sets = list(product(queues, range(store.partitions)))
-    names = [store.keys.ready(partition, queue) for queue, partition in sets]
+    kinds = (store.keys.ready, store.keys.fair)
+    sets = list(product(queues, range(store.partitions), kinds))
+    names = [name_of(partition, queue) for queue, partition, name_of in sets]
     counts = [PlainCall((b"ZCARD", name)) for name in names]
     firsts = [PlainCall((b"ZRANGE", name, 0, 0, b"WITHSCORES")) for name in names]
     (seconds, micros), *replies = store.call([PlainCall((b"TIME",)), *counts, *firsts])
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     waiting = dict.fromkeys(queues, (0, 0))
     by_set = zip(sets, replies[: len(sets)], replies[len(sets) :], strict=True)
-    for (queue, _), count, first in by_set:
+    for (queue, _, _), count, first in by_set:
         steps, oldest_ms = waiting[queue]
         age_ms = _age_of(now_ms - _score_of(first)) if first else 0
         waiting[queue] = steps + int(count), max(oldest_ms, age_ms)

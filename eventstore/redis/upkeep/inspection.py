@@ -149,6 +149,9 @@ class Inspector:
         for name in sets:
             for key in self._members(keys.ready(partition, name)):
                 indexes.add_ready(name, key)
+        for queue in queues:
+            for key in self._members(keys.fair(partition, queue)):
+                indexes.add_ready(queue, key)
         return indexes
 
     def _members(self, name: bytes) -> Iterator[str]:

@@ -14,7 +14,10 @@ from openagents_json.work_index import DueKey
 
 @dataclass(frozen=True, slots=True)
 class SeatRecord:
-    """The record of an open step; where it has a fence, somebody holds it, and its lease runs out now."""
+    """The record of an open step; where it has a fence, somebody holds it, and its lease runs out now.
+
+    `share` is its weight and its fairness key as the head says them, "" for none.
+    """
 
     step: str
     queue: str
@@ -26,6 +29,7 @@ class SeatRecord:
     fence: str
     worker: str
     ready: bool
+    share: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,9 @@ class Mender:
 def _options(mending: Mending) -> dict[str, Any]:
     options: dict[str, Any] = {"v": mending.version, "lc": mending.commit}
     options |= {"top": mending.top, "was": mending.was, "seen": mending.seen}
-    records = [[*astuple(seat)[:-1], int(seat.ready)] for seat in mending.records]
+    records = [
+        [*astuple(seat)[:-2], int(seat.ready), seat.share] for seat in mending.records
+    ]
     timers = [(key.key(), delay, at) for key, delay, at in mending.timers]
     lists: dict[str, Sequence[Any]] = {
         "fields": mending.fields,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,8 +13,11 @@ from openagents_json.workflow.expressions.namespace import Lookup
 from openagents_json.workflow.expressions.null import NULL
 from openagents_json.workflow.expressions.scope import Scope
 from openagents_json.workflow.expressions.secret_places import places_of
-from openagents_json.workflow.expressions.templates import Template
+from openagents_json.workflow.expressions.templates import Template, render
 from openagents_json.workflow.types import Json
+
+LONGEST_KEY: Final = 200
+"""Of a longer fairness key its hash is the key: stores name sets after keys."""
 
 
 def truth(value: Json) -> bool:
@@ -78,6 +82,19 @@ def step_inputs(
         if edge.input is not None and _arrives(edge, scope):
             inputs[edge.input] = _transformed(edge, scope)
     return inputs
+
+
+def step_share(step: StepPlan, scope: Scope) -> tuple[Json, ...]:
+    """Return the fairness key of a step and its weight; nothing where it has none, or one that is null or empty.
+
+    Raises ExpressionFailed.
+    """
+    if step.fairness is None:
+        return ()
+    key = render(value_of(step.fairness.key, scope))
+    if len(key) > LONGEST_KEY:
+        key = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return (key, step.fairness.weight) if key else ()
 
 
 def step_secrets(

@@ -310,7 +310,8 @@ class StepScheduled(Struct, frozen=True, gc=False):
 
     Without a `kind` it may be claimed by a worker, if there are no `gates`, [kind, key, limit, period in ms] each;
     otherwise the engine itself carries it out: foreach, loop, block, sleep, wait, workflow. `secrets` says where in the
-    inputs secrets are put in, [path, offset, name] each; None when the document names none.
+    inputs secrets are put in, [path, offset, name] each; None when the document names none. `fairness` is the key by
+    which it gets its part of the queue, and its weight; empty when the document says none.
     """
 
     step: str
@@ -318,6 +319,7 @@ class StepScheduled(Struct, frozen=True, gc=False):
     kind: str = ""
     gates: Sequence[Json] = ()
     secrets: Sequence[Json] | None = None
+    fairness: Sequence[Json] = ()
 
 
 @step_event(

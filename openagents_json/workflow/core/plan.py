@@ -144,6 +144,14 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Fairness:
+    """By which key a step gets its part of its queue, and how many steps a round of all keys brings it."""
+
+    key: Template
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class StepPlan:
     """One step, compiled; `join` is "all" or the number of alive edges that it waits for.
 
@@ -180,6 +188,7 @@ class StepPlan:
     wait: Wait | None = None
     child: Child | None = None
     gates: tuple[Gate, ...] = ()
+    fairness: Fairness | None = None
     compensated: bool = False
     persist: bool = False
 

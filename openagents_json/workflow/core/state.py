@@ -75,6 +75,7 @@ class StepState(Struct, frozen=True, gc=False):
     it waits for, and `timers` how many it has had; `child` is the run that it waits for, and `children` how many it has
     started; `waits` are the gates before it, [kind, key, limit, period in ms, policy] each, and `gates` the fences of
     its locks; `sets` are the outputs of the workflow that it has set; `secrets` say where its inputs hold secrets;
+    `fairness` is its key among those that share its queue, with its weight, empty for none;
     `since_ms` is when its first attempt began and `begun_ms` when its latest did, by the store's clock, 0 if unknown.
     """
 
@@ -105,6 +106,7 @@ class StepState(Struct, frozen=True, gc=False):
     gates: Mapping[str, int] | None = None
     sets: Mapping[str, Json] | None = None
     secrets: Sequence[Json] | None = None
+    fairness: Sequence[Json] = ()
     since_ms: int = 0
     begun_ms: int = 0
 

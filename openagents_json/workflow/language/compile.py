@@ -10,6 +10,7 @@ from openagents_json.workflow.core.paths import COMPENSATE, ON_FAILURE, inside
 from openagents_json.workflow.core.plan import (
     Block,
     Edge,
+    Fairness,
     Gate,
     Persistence,
     Plan,
@@ -59,7 +60,7 @@ def compile_plan(definition: Json | Definition) -> Plan:
     document = definition.content["document"]
     model = Document(document)
     names = definition.names or names_of(document)
-    draft = _Draft(definition.content["bindings"])
+    draft = _Draft(definition.content["bindings"], _fairness(model, names))
     order = draft.block(document, names, "", "").order
     failure = failure_block(document)
     if failure is not None:
@@ -86,6 +87,15 @@ def compile_plan(definition: Json | Definition) -> Plan:
         persistence=_persistence(model),
         budget=_budget(model),
     )
+
+
+def _fairness(document: Document, names: Names) -> Fairness | None:
+    """Return the key of all steps that have none of their own."""
+    spec = document.fairness
+    if spec is None:
+        return None
+    template = compile_value(spec.key, names, "/fairness/key")
+    return Fairness(template, int(spec.weight))
 
 
 def _run_gates(document: Document, names: Names) -> tuple[Gate, ...]:
@@ -174,6 +184,7 @@ class _Draft:
     """A plan in the making: steps by static path, in document order."""
 
     bindings: Mapping[str, Mapping[str, Any]]
+    fairness: Fairness | None = None
     steps: dict[str, StepPlan] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)
     references: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -248,6 +259,8 @@ class _Draft:
             block = self.block(held, inner, path, pointer + at)
         binding = self.bindings.get(path, {})
         compiled = compile_step(step, path, names, inner, binding, pointer, block)
+        if compiled.plan.fairness is None:
+            compiled = compiled.with_fairness(self.fairness)
         self.steps[path] = compiled.plan
         self._compensation(step, path, own, pointer)
         references = list(compiled.references)

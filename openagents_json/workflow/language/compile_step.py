@@ -11,6 +11,7 @@ from openagents_json.workflow.core.plan import (
     Block,
     Child,
     Edge,
+    Fairness,
     StepPlan,
     Timeouts,
 )
@@ -27,6 +28,10 @@ class Compiled:
 
     plan: StepPlan
     references: tuple[tuple[str, str], ...]
+
+    def with_fairness(self, fairness: Fairness | None) -> Compiled:
+        """Return it with the key that the workflow has for it."""
+        return Compiled(replace(self.plan, fairness=fairness), self.references)
 
     def with_edges(
         self, incoming: tuple[Edge, ...], targets: tuple[str, ...], **changes: Any
@@ -85,6 +90,7 @@ def compile_step(
         wait=templates.wait(),
         child=_child(model),
         gates=templates.gates(),
+        fairness=templates.fairness(),
         compensated=model.compensate is not None,
         persist=bool((model.state or {}).get("persist")),
     )

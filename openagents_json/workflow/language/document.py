@@ -39,7 +39,7 @@ from openagents_json.workflow.language.options import (
     text,
     whole,
 )
-from openagents_json.workflow.language.steps import NAME, STEP, Block
+from openagents_json.workflow.language.steps import NAME, STEP, Block, Fairness
 
 SEMVER: Final = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 ARRAY: Final = plain("array")
@@ -175,6 +175,11 @@ class Document(Object, others=("$schema", "schema_version", "engine")):
         of(Debounce),
         "the run begins when no other of its key was started for so long; the earlier ones are cancelled. The times of "
         "their starts decide, whoever starts them: a program, a schedule, a parent",
+    )
+    fairness = option(
+        of(Fairness),
+        "by which key its steps get their part of the queues that they share with others",
+        see="fairness",
     )
     budget = option(of(Budget), "how much a run may use", see="budget")
     on_failure = option(

@@ -8,6 +8,7 @@ from typing import Any, Final
 from openagents_json.workflow.core.plan import (
     Block,
     ErrorHandler,
+    Fairness,
     Foreach,
     Gate,
     Loop,
@@ -211,6 +212,13 @@ class StepTemplates:
             key = self._value(mutex.key, self.inside, "mutex")
             gates.append(Gate("mutex", key, int(mutex.limit)))
         return tuple(gates)
+
+    def fairness(self) -> Fairness | None:
+        spec = self.step.fairness
+        if spec is None:
+            return None
+        key = self._value(spec.key, self.inside, "fairness/key")
+        return Fairness(key, int(spec.weight))
 
     def _rate_key(self, key: Json) -> Template:
         if key is not None:

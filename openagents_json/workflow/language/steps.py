@@ -192,6 +192,21 @@ class RateLimit(Object):
     per_seconds = option(number(above=0, most=LONGEST), "the period", default=1)
 
 
+class Fairness(Object):
+    """Whose steps these are, where several share workers."""
+
+    key = option(
+        WORDS,
+        "a template for the key, of which a customer is an example; steps without one share one key of weight 1",
+        required=True,
+    )
+    weight = option(
+        whole(1, 1000),
+        "how many steps a key gets of its queue each time that its turn comes",
+        default=1,
+    )
+
+
 class Goto(Object):
     """Where an error handler goes."""
 
@@ -313,6 +328,11 @@ class Step(Object):
         of(RateLimit),
         "a token bucket over all runs; each attempt takes a token, first come, first served; what is cancelled leaves "
         "the line",
+    )
+    fairness = option(
+        of(Fairness),
+        "by which key it gets its part of its queue; without it, as the workflow says",
+        see="fairness",
     )
     depends_on = option(TEXTS, "steps of the same block that come before")
     join = option(

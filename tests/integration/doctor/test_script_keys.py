@@ -167,6 +167,7 @@ def everything(engine: Engine, folder: Path) -> None:
         "id": "w",
         "execution": "graph",
         "concurrency": {"key": "one", "limit": 1},
+        "fairness": {"key": "one", "weight": 2},
         "steps": [
             {
                 "id": "a",
@@ -178,6 +179,7 @@ def everything(engine: Engine, folder: Path) -> None:
                 "id": "c",
                 "foreach": "{{[1, 2, 3]}}",
                 "component": "big",
+                "fairness": {"key": "{{item}}"},
                 "depends_on": ["b"],
             },
         ],

@@ -44,6 +44,7 @@ from openagents_json.work_index import (
     ReadyStep,
     RequeuedStep,
     RestoredStep,
+    Share,
     Timer,
 )
 from tests.aging import age
@@ -59,6 +60,7 @@ PRIORITY = {
     for i, (run, step) in enumerate((r, n) for r in RUNS for n in NAMES)
 }
 COMPONENTS = ("", "c1", "c2")
+SHARES = (None, ("k1", 1), ("k1", 1), ("k2", 3))
 CLAIMS = ("k1", "k2", "", "", "")  # those without a name are new ones
 DURATIONS = s.sampled_from([0, 0, 30 * MINUTE, 300 * MINUTE])
 KINDS = s.sampled_from(
@@ -140,8 +142,10 @@ class RunStoreMachine(RuleBasedStateMachine):
         change = data.draw(s.sampled_from(["", "suspended", "resumed"]))
         left = tuple(step for step in kept if step not in requeued)
         status = data.draw(STATUSES) if head is not None else "running"
+        drawn = [(step, data.draw(s.sampled_from(SHARES))) for step in new]
         return IndexChanges(
             status=status,
+            shares=tuple(Share(step, *share) for step, share in drawn if share),
             cancel=data.draw(s.none() | s.booleans()),
             ready=tuple(
                 self._ready(run, step, index, data) for index, step in enumerate(new, 1)
@@ -461,6 +465,7 @@ class RunStoreMachine(RuleBasedStateMachine):
             assert ready == [
                 f"{run}|{step}" for (run, step), _ in work.queue(name, component)
             ], queue
+        self._shares_are_the_same()
         for run in RUNS:
             for step, record in (
                 work.heads[run].steps if run in work.heads else {}
@@ -469,6 +474,27 @@ class RunStoreMachine(RuleBasedStateMachine):
                     b"|"
                 )[7]
                 assert worker.startswith(b"?") == (not record.begun), (run, step)
+
+    def _shares_are_the_same(self) -> None:
+        """Compare whose steps wait by their keys, and in which order keys get their turns."""
+        fair = self.model._partitions[0].work.fair.of("q")
+        read, base = self.real.connection.command, self.real.keys.ready(0, "")
+        base = base.removesuffix(b"ready:")
+        ring = [key.decode() for key in read(b"ZRANGE", base + b"ring:q", 0, -1)]
+        assert ring == list(fair.ring)
+        turn = fair.turn and f"{fair.turn[1]}|{fair.turn[0]}".encode()
+        assert read(b"GET", base + b"turn:q") == turn
+        lines = {
+            key: [f"{run}|{step}" for (run, step), _ in line]
+            for key, line in fair.lines.items()
+        }
+        for key, line in lines.items():
+            stored = read(b"ZRANGE", base + f"fair:q|{key}".encode(), 0, -1)
+            assert [member.decode() for member in stored] == line
+        counted = read(b"ZRANGE", base + b"fair:q", 0, -1)
+        assert {member.decode() for member in counted} == {
+            member for line in lines.values() for member in line
+        }
 
     def _plain(self, head: RunHead | None, *, real: bool) -> Any:
         """Say what a head is like, with the number of the claim in the place of a fence."""

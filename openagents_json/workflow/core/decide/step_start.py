@@ -23,6 +23,7 @@ from openagents_json.workflow.core.decide.unwind import end_completed, end_faile
 from openagents_json.workflow.core.evaluate import (
     step_inputs,
     step_secrets,
+    step_share,
     terminate_output,
     value_of,
 )
@@ -84,7 +85,8 @@ def _component(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:
     if reused(turn, path, inputs, secrets):
         return
     gates = gates_of(turn, plan.gates, path)
-    turn.emit(ev.StepScheduled(path, inputs, "", gates, secrets))
+    fairness = step_share(plan, view)
+    turn.emit(ev.StepScheduled(path, inputs, "", gates, secrets, fairness))
 
 
 def _loop(turn: DecisionBuilder, path: str, plan: StepPlan) -> None:

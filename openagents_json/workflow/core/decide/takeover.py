@@ -21,6 +21,7 @@ from openagents_json.workflow.core import commands as cmd
 from openagents_json.workflow.core import events as ev
 from openagents_json.workflow.core import state as st
 from openagents_json.workflow.core.decide.decision import DecisionBuilder, fail
+from openagents_json.workflow.core.indexes.changes import share_of
 from openagents_json.workflow.core.plan import Plan
 
 LOCKS = frozenset({"mutex", "concurrency"})
@@ -205,6 +206,11 @@ def imported(
         cancel=state.status == st.CANCELLING,
         timers=timers,
         restored=tuple(draft.restored),
+        shares=tuple(
+            share_of(step.step, fairness)
+            for step in draft.restored
+            if (fairness := state.steps[step.step].fairness)
+        ),
         held=held,
     )
 

@@ -50,6 +50,7 @@ def schedule(state: RunState, event: ev.StepScheduled) -> RunState:
         children=children,
         waits=tuple(event.gates),
         secrets=event.secrets,
+        fairness=event.fairness,
     )
     # Nothing is pending behind it; said here already, that is one copy of the run for each step, not two.
     return put(state, event.step, step, pending=())
@@ -70,7 +71,14 @@ def schedule_compensation(state: RunState, event: ev.CompensationScheduled) -> R
     if path in state.steps or state.status not in (FAILING, CANCELLING):
         return state
     attempt, _, _ = state.past.get(path, NO_PAST)
-    step = StepState(SCHEDULED, event.inputs, attempt=attempt, secrets=event.secrets)
+    undone = state.steps.get(event.step, NO_STEP)
+    step = StepState(
+        status=SCHEDULED,
+        inputs=event.inputs,
+        attempt=attempt,
+        secrets=event.secrets,
+        fairness=undone.fairness,
+    )
     return put(state, path, step)
 
 

@@ -13,6 +13,7 @@ from openagents_json.work_index import (
     IndexChanges,
     ReadyStep,
     RequeuedStep,
+    Share,
     Timer,
 )
 from openagents_json.workflow.core import events as ev
@@ -24,12 +25,14 @@ from openagents_json.workflow.core.indexes.timers import (
     run_due,
 )
 from openagents_json.workflow.core.plan import Plan
+from openagents_json.workflow.types import Json
 
 
 class _Draft(Struct, gc=False):
     ready: dict[str, ReadyStep] = {}
     requeued: dict[str, RequeuedStep] = {}
     closed: dict[str, None] = {}
+    shares: dict[str, Share] = {}
 
 
 def changes(
@@ -66,6 +69,7 @@ def changes(
         timers=due.added() if due.timers else (),
         removed=due.dropped() if due.removed else (),
         held=after.held if after.held != before.held else None,
+        shares=tuple(draft.shares.values()),
     )
 
 
@@ -216,6 +220,14 @@ def _open(
     else:
         attempt = after.steps[step].attempt
         draft.ready[step] = _ready(plan, step, index, delay_ms, attempt)
+        if fairness := after.steps[step].fairness:
+            draft.shares[step] = share_of(step, fairness)
+
+
+def share_of(step: str, fairness: Sequence[Json]) -> Share:
+    """Return the part that a step has in its queue, as its event says."""
+    key, weight = fairness
+    return Share(step, str(key), int(str(weight)))
 
 
 def _has_record(state: st.RunState, step: str) -> bool:

@@ -90,7 +90,7 @@ def check_limit_keys(
     document: Mapping[str, Any], names: Names, collector: Collector
 ) -> None:
     """Look at the keys of limits, which see the inputs of the run."""
-    for name in ("concurrency", "debounce"):
+    for name in ("concurrency", "debounce", "fairness"):
         key = object_of(document.get(name)).get("key")
         if not isinstance(key, str):
             continue

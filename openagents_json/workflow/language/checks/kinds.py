@@ -11,7 +11,7 @@ from openagents_json.workflow.language.steps import KIND_OPTIONS
 KINDS = tuple(item.name for item in KIND_OPTIONS)
 NOT_RETRIED = ("loop", "steps", "sleep", "wait_for", "terminate")
 NOT_REPEATED = ("loop", "terminate")
-OF_COMPONENTS = ("mutex", "rate_limit")
+OF_COMPONENTS = ("mutex", "rate_limit", "fairness")
 OF_FOREACH = ("max_concurrency", "tolerated_failures", "min_success", "enough")
 
 

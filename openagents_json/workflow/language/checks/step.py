@@ -95,7 +95,7 @@ class StepCheck:
         for key in ("sleep", "wait_for"):
             if key in step:
                 self._value(without_schemas(step[key]), self.inner, key)
-        for key in ("mutex", "rate_limit"):
+        for key in ("mutex", "rate_limit", "fairness"):
             self._value(step.get(key), self.inner, key)
 
     def _value(self, value: Any, names: Names, option_path: str) -> None:

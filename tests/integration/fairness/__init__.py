@@ -1,0 +1,1 @@
+"""Fairness: keys that share workers take turns."""
