@@ -24,6 +24,7 @@ A worker may run steps and nothing else; so may who may do everything.
 RATE: Final = re.compile(r"([1-9][0-9]{0,8})/([smh])")
 _PERIODS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000}
 
+_ID: Final = re.compile(r"[0-9a-f]{12}")
 _NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{1,100}")
 _SECRET: Final = re.compile(r"oak_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _SECRET_BYTES: Final = 32
@@ -99,13 +100,25 @@ class ApiKeys:
         self._random_bytes = random_bytes
 
     def create(
-        self, name: str, role: str, *, lasts_ms: int | None = None, rate: str = ""
+        self,
+        name: str,
+        role: str,
+        *,
+        lasts_ms: int | None = None,
+        rate: str = "",
+        key_id: str = "",
     ) -> NewApiKey:
         """Make a key for a caller, who stands by its name in histories; its secret is given this once.
 
-        `rate` bounds the requests that it may send, over all instances: 100/s, 6000/m, 10000/h.
+        `rate` bounds the requests that it may send, over all instances: 100/s, 6000/m, 10000/h. With a `key_id` of
+        twelve hexadecimal digits, the key gets that; one that has it already is replaced, its secret counts no more.
         Raises InvalidApiKey.
         """
+        if key_id and not _ID.fullmatch(key_id):
+            raise InvalidApiKey(
+                f"{key_id!r} is no id of a key",
+                remedy="use twelve hexadecimal digits, 0-9 and a-f",
+            )
         if not _NAME.fullmatch(name):
             raise InvalidApiKey(
                 f"{name!r} is no name of a key",
@@ -117,7 +130,7 @@ class ApiKeys:
             )
         now_ms = self._now_ms()
         expires_ms = 0 if lasts_ms is None else now_ms + lasts_ms
-        key_id = self._random_bytes(_ID_BYTES).hex()
+        key_id = key_id or self._random_bytes(_ID_BYTES).hex()
         key = ApiKey(
             key_id, name, role, now_ms, self._actor, expires_ms, _rate_text(rate)
         )

@@ -13,6 +13,7 @@ from eventstore.redis.ledger import Stored
 from eventstore.zip_reader import MOST_BYTES
 from executor.errors import NoSuchVersion, RunNotFound
 from executor.integrity.derived_state import DerivedStateCheck
+from openagents_json.engine.answers.seals import RunSeal
 from openagents_json.engine.archive.capsule_file import is_capsule, unpack
 from openagents_json.engine.errors import NoLedger
 from openagents_json.engine.wiring.client import Core
@@ -175,6 +176,19 @@ class AuditService:
         return together(
             [audit], _faults(partition, standings, audit), named=keys is None
         )
+
+    def seal_of(self, run: str) -> RunSeal:
+        """Tell how many events of a run are sealed and signed; whether they are as they were, `verify_run` tells.
+
+        Raises NoLedger and RunNotFound.
+        """
+        self._whole()
+        [ledger] = self._store.places([self._store.partition_of(run)])
+        # Events stand in the log of their partition in the order of the run.
+        positions = [event.n for event in self.stored(run)]
+        signed = sum(position < ledger.first for position in positions)
+        sealed = sum(position <= ledger.checkpoint for position in positions)
+        return RunSeal(len(positions), signed, sealed)
 
     def proof(self, run: str) -> Proof | None:
         """Prove what can be proved of a run; None when the store has no ledger, or none of the run is signed.

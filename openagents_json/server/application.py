@@ -11,6 +11,8 @@ from fastapi import APIRouter, FastAPI
 from openagents_json.engine import Engine
 from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
 from openagents_json.server.execution import (
+    api_keys,
+    audit,
     hooks,
     inbound,
     leases,
@@ -46,6 +48,8 @@ _EXECUTION: Final = (
     leases.router,
     hooks.router,
     webhooks.router,
+    api_keys.router,
+    audit.router,
     queues.router,
 )
 _REGISTRY: Final = (workflows.router, components.router)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from openagents_json.engine import Engine, Schedule
+from openagents_json.engine import Engine, Schedule, new_signer
+from openagents_json.engine.audit import verify_file
 from tests.browser.browsing import browser, opened, picture, violations
 from tests.conftest import SharedServers, wait_for
 from tests.integration.services.calling import (
@@ -232,6 +234,57 @@ def test_a_queue_is_paused_limited_and_goes_on(
         assert [order.at_most for order in engine.control.in_force()] == [1]
 
 
+def test_keys_are_made_limited_and_taken_back(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    with opened(chromium, f"{url}/#/settings") as page:
+        page.click("button:text-is('Make a key')")
+        page.fill("dialog input >> nth=0", "dashboard")
+        page.select_option("dialog select", "operator")
+        page.fill("dialog input[type=number]", "90")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector(".panel pre:has-text('oak_')")
+        key = engine.api_keys.find(page.inner_text(".panel pre"))
+        assert key is not None
+        assert (key.name, key.role) == ("dashboard", "operator")
+        page.click("button[aria-label='Limit dashboard']")
+        page.fill("dialog input", "5/x")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("dialog [role=alert]:has-text('no rate')")
+        page.fill("dialog input", "5/s")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("td:text-is('5/s')")
+        page.click("button[aria-label='Take back dashboard']")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("p:text-is('There is no key.')")
+        assert engine.api_keys.every() == []
+
+
+def test_the_ledger_is_verified_exported_and_gives_receipts(
+    chromium: Any, engine: Engine, url: str, tmp_path: Path
+) -> None:
+    run = ended(engine, GREETING, name="Ada")
+    with opened(chromium, f"{url}/#/audit") as page:
+        page.wait_for_selector("p:has-text('nothing is sealed')")
+        engine.audit.seal(new_signer())
+        page.reload()
+        page.click("button:text-is('Verify')")
+        page.wait_for_selector(".is-completed:has-text('intact')")
+        with page.expect_download() as export:
+            page.click("button:text-is('Export')")
+        export.value.save_as(tmp_path / "ledger.zip")
+        assert verify_file(tmp_path / "ledger.zip").intact
+        page.goto(f"{url}/#/runs/{run}")
+        page.wait_for_selector("tr:has-text('RunCompleted') .is-completed")
+        page.click(".fold:text-is('RunCompleted')")
+        with page.expect_download() as receipt:
+            page.click("button:text-is('Download the receipt')")
+        receipt.value.save_as(tmp_path / "receipt.json")
+        assert verify_file(tmp_path / "receipt.json").verified == 1
+        page.click("button:text-is('Verify against the ledger')")
+        page.wait_for_selector(".is-completed:has-text('intact')")
+
+
 def test_nothing_of_a_run_becomes_markup(
     chromium: Any, engine: Engine, url: str
 ) -> None:
@@ -283,6 +336,8 @@ def test_nobody_is_kept_out(
 ) -> None:
     engine.publish(APPROVING)
     engine.publish(ASKING)
+    engine.api_keys.create("dashboard", "viewer")
+    engine.audit.seal(new_signer())
     engine.schedules.create(Schedule("nightly", "asking", cron="0 2 * * *"))
     deliver(engine, "pushes", "one")
     failed = ended(engine, BREAKING)
@@ -297,6 +352,8 @@ def test_nobody_is_kept_out(
             ("inbox", "td button"),
             ("failures", ".fold"),
             ("queues", "tbody tr"),
+            ("settings", "tbody tr"),
+            ("audit", ".asked"),
             ("workers", "tbody tr"),
             ("schedules", "tbody tr"),
             ("hooks", "tbody tr"),

@@ -38,6 +38,7 @@ LEAST_ROLES = {
         *("getWebhook", "listWebhooks"),
         *("getHook", "listDeliveries", "listHooks"),
         *("listComponents", "listFailures", "listRuns", "listSchedules", "listSteps"),
+        *("getLedger", "getReceipt", "getRunSeal", "verifyRun"),
         *("listOrders", "listQueues", "listUsage", "metrics"),
         *("listWaiting", "listWorkers", "listWorkflows", "nextFirings", "searchRuns"),
         *("diffWorkflows", "validateWorkflow"),
@@ -53,7 +54,11 @@ LEAST_ROLES = {
         *("deleteHook", "deleteWebhook", "putHook", "putWebhook"),
         *("deleteSchedule", "publishWorkflow", "putSchedule", "unpublishWorkflow"),
     },
-    "admin": {"deleteRun", "holdRun", "redactRun", "releaseRun"},
+    "admin": {
+        *("deleteRun", "holdRun", "redactRun", "releaseRun"),
+        *("deleteApiKey", "limitApiKey", "listApiKeys", "putApiKey"),
+        *("exportLedger", "verifyLedger"),
+    },
     "worker": {
         *("claimSteps", "completeLease", "emitOfLease", "failLease"),
         *("heartbeatLease", "releaseLease"),
@@ -65,6 +70,8 @@ OPEN = {"live", "ready"}
 BODIES: dict[str, Any] = {
     "forkRun": {"at": 1},
     "limitQueue": {"at_most": 2},
+    "limitApiKey": {"rate": ""},
+    "putApiKey": {"name": "a", "role": "viewer"},
     "skipStep": {"step": "a"},
     "completeStep": {"step": "a"},
     "startJob": {"component": "nothing"},
@@ -141,6 +148,7 @@ def ask(client: Client, name: str, method: str, path: str) -> int:
         "type",
         "lease",
         "delivery",
+        "key",
     ):
         address = address.replace(
             f"{{{part}}}", "1.0.0" if part == "version" else "nothing"
@@ -261,6 +269,27 @@ def test_the_store_holds_no_secret(engine: Engine) -> None:
     assert created.key.id in str(stored)
     assert random_part not in str(stored)
     assert engine.api_keys.find(created.secret) == created.key
+
+
+def test_an_admin_makes_limits_and_takes_back_keys(
+    engine: Engine, callers: dict[str, Client]
+) -> None:
+    admin, address = callers["admin"], "/v1/api-keys/0123456789ab"
+    body = {"name": "dashboard", "role": "viewer", "lasts_seconds": 60}
+    first = admin.put(address, json=body)
+    assert first.headers["Cache-Control"] == "no-store"
+    assert first.json()["key"]["created_by"] == "key:admin"
+    again = admin.put(address, json=body)
+    assert engine.api_keys.find(first.json()["secret"]) is None
+    assert engine.api_keys.find(again.json()["secret"]) is not None
+    admin.post(f"{address}/limit", json={"rate": "5/s"})
+    listed = {key["id"]: key for key in admin.get("/v1/api-keys").json()}
+    assert listed["0123456789ab"]["rate"] == "5/s"
+    assert listed["0123456789ab"]["expires_ms"] > 0
+    assert "sha256" not in listed["0123456789ab"]
+    assert admin.delete(address).status_code == 204
+    assert admin.delete(address).status_code == 404
+    assert admin.put("/v1/api-keys/mine", json=body).status_code == 400
 
 
 def test_a_key_expires(engine: Engine) -> None:

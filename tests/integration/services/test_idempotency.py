@@ -111,6 +111,7 @@ POSTS: dict[str, tuple[Any, Any]] = {
     "pauseSchedule": (None, {"unknown": 1}),
     "resumeSchedule": (None, {"unknown": 1}),
     "triggerSchedule": (None, {"unknown": 1}),
+    "limitApiKey": ({"rate": "1/s"}, {"rate": "2/s"}),
     "pauseQueue": ({}, {"reason": "no"}),
     "resumeQueue": ({}, {"reason": "no"}),
     "limitQueue": ({"at_most": 1}, {"at_most": None}),
@@ -183,10 +184,13 @@ def test_what_is_done_to_a_run_is_done_once(
 def test_what_is_posted_is_done_once(engine: Engine, api: Client, name: str) -> None:
     engine.publish(ASKING | {"version": "1.0.0"})
     api.put("/v1/schedules/daily", json={"workflow": "asking", "cron": "0 0 1 1 *"})
+    if name == "limitApiKey":
+        engine.api_keys.create("limited", "viewer", key_id="0123456789ab")
     if name == "replayDelivery":
         deliver(engine, "daily", "one")
     body, other = POSTS[name]
     path = posts()[name].replace("{name}", "daily").replace("{delivery}", "one")
+    path = path.replace("{key}", "0123456789ab")
     shown(engine, api, path, body, other)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from httpx import Client, Response
 
 from openagents_json.catalog.loader import load
-from openagents_json.engine import Engine
+from openagents_json.engine import Engine, new_signer
 from tests.conftest import Server
 from tests.integration.services.calling import (
     ASKING,
@@ -314,3 +316,28 @@ def test_queues_tell_what_waits_and_what_workers_were_told(server: Server) -> No
     assert queues["gpu"]["reason"] == "the cards are replaced"
     assert (queues["agent"]["ready"], queues["agent"]["at_most"]) == (0, 0)
     assert orders == ["concurrency", "pause"]
+
+
+def test_the_ledger_is_looked_at_verified_exported_and_gives_receipts(
+    api: Client, engine: Engine
+) -> None:
+    first = start(api, GREETING, name="Ada")
+    assert api.get("/v1/audit").json()["code"] == "no_ledger"
+    engine.audit.seal(new_signer())
+    later = start(api, GREETING, name="Bo")
+    assert api.get("/v1/audit").json()["epochs"] >= 1
+    seal = api.get(f"/v1/runs/{first}/seal").json()
+    assert seal["signed"] == seal["sealed"] == seal["events"] > 0
+    assert api.get(f"/v1/runs/{later}/seal").json()["signed"] == 0
+    whole = api.get("/v1/audit/verification").json()
+    assert (whole["intact"], whole["findings"]) == (True, 0)
+    assert whole["unsealed"] > 0
+    of_run = api.get(f"/v1/runs/{first}/verification").json()
+    assert (of_run["intact"], of_run["verified"]) == (True, seal["events"])
+    receipt = api.get(f"/v1/runs/{first}/receipts/1")
+    assert receipt.json()["format"] == "openagents-receipt/1"
+    assert "attachment" in receipt.headers["Content-Disposition"]
+    assert api.get(f"/v1/runs/{later}/receipts/1").json()["code"] == "not_sealed"
+    export = api.get("/v1/audit/export")
+    assert export.headers["Content-Type"] == "application/zip"
+    assert ZipFile(BytesIO(export.content)).testzip() is None

@@ -12,6 +12,7 @@ const { differences } = await import(new URL("run/differences.js", app));
 const { withEntries } = await import(new URL("run/emitted.js", app));
 const { standings } = await import(new URL("run/standing.js", app));
 const { ACTIONS, orderText } = await import(new URL("lists/orders.js", app));
+const { createWords, keyBody, newKeyId } = await import(new URL("lists/keys.js", app));
 
 test("durations are said as people say them", () => {
   const said = [0, 340, 2_400, 12_000, 185_000, 7_800_000, 356_400_000].map(duration);
@@ -140,4 +141,12 @@ test("a queue is limited by the same words on the page, over HTTP and by the com
   assert.deepEqual(ACTIONS.limit.body({ ...told, atMost: "" }).at_most, null);
   assert.equal(orderText({ what: "concurrency", holds: false, at_most: 0 }), "as many steps as slots");
   assert.equal(orderText({ what: "pause", holds: false, at_most: 0 }), "pause taken back");
+});
+
+test("a key is made by the same words over HTTP and by the command line", () => {
+  const texts = { name: "dashboard", role: "viewer", days: "90", rate: " 5/s" };
+  assert.deepEqual(keyBody(texts), { name: "dashboard", role: "viewer", lasts_seconds: 7_776_000, rate: "5/s" });
+  assert.deepEqual(createWords(texts).slice(3), ["dashboard", "--role", "viewer", "--lasts", "90d", "--rate", "5/s"]);
+  assert.equal(keyBody({ ...texts, days: "" }).lasts_seconds, null);
+  assert.match(newKeyId(), /^[0-9a-f]{12}$/);
 });

@@ -46,6 +46,23 @@ export async function call(operation, { path, query, body, signal, attempt } = {
 }
 
 /**
+ * Save what an operation answers as a file, as a click on a link would: a link could not say who asks.
+ * @param {string} operation
+ * @param {Record<string, string>} path
+ * @param {string} name
+ */
+export async function download(operation, path, name) {
+  const { url } = request(operation, path);
+  const answer = await fetch(url, { headers: keyHeaders(), cache: "no-store" });
+  if (!answer.ok) throw await problemOf(answer);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+/**
  * Return what is wrong; a service that wants to know who asks makes the page ask for a key.
  * @param {Response} answer
  */

@@ -17,6 +17,8 @@ const LISTS = {
   schedules: ["Schedules", async () => (await import("./lists/schedules.js")).Schedules],
   hooks: ["Hooks", async () => (await import("./lists/hooks.js")).HooksPage],
   queues: ["Queues", async () => (await import("./lists/queues.js")).Queues],
+  audit: ["Audit", async () => (await import("./lists/audit.js")).Audit],
+  settings: ["Settings", async () => (await import("./lists/settings.js")).Settings],
   workers: ["Workers", async () => (await import("./lists/workers.js")).Workers],
 };
 

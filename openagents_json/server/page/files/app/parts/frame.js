@@ -10,6 +10,8 @@ const SECTIONS = [
   ["hooks", "Hooks"],
   ["queues", "Queues"],
   ["workers", "Workers"],
+  ["audit", "Audit"],
+  ["settings", "Settings"],
 ];
 
 /**

@@ -72,7 +72,7 @@ export function Run({ run, query }) {
       </div>
       <${Output} run=${run} />
     </section>
-    <section aria-labelledby="history"><h2 id="history">History</h2><${History} events=${events} version=${version} /></section>
+    <section aria-labelledby="history"><h2 id="history">History</h2><${History} run=${run} events=${events} version=${version} /></section>
   `;
 }
 
