@@ -285,6 +285,31 @@ def test_the_ledger_is_verified_exported_and_gives_receipts(
         page.wait_for_selector(".is-completed:has-text('intact')")
 
 
+def test_many_items_are_one_row_until_it_is_opened_and_a_family_is_shown(
+    chromium: Any, engine: Engine, url: str
+) -> None:
+    each = {"id": "each", "component": "greet", "inputs": {"name": "{{item}}"}}
+    names = [str(number) for number in range(60)]
+    fan_out = {"id": "many", "steps": [{**each, "foreach": names}]}
+    run = ended(engine, fan_out)
+    with opened(chromium, f"{url}/#/runs/{run}") as page:
+        page.wait_for_selector(".steps .items")
+        assert page.locator(".steps tbody tr").count() == 1
+        assert page.locator(".timeline .rows li").count() == 1
+        page.click(".fold:text-is('60 items')")
+        page.wait_for_selector(".steps code:text-is('each[59]')")
+        page.check("label:has-text('Show each item of each') input")
+        page.wait_for_selector(".row-name:text-is('each[7]')")
+        page.goto(f"{url}/#/runs")
+        page.wait_for_selector(".count.is-completed:has-text('1')")
+        engine.publish({**GREETING, "id": "greeting-child"})
+        child = {"id": "ask", "workflow": "greeting-child", "inputs": {"name": "Ada"}}
+        parent = ended(engine, {"id": "parent", "steps": [child]})
+        page.goto(f"{url}/#/runs/{parent}")
+        page.click("button:text-is('Show its family')")
+        page.wait_for_selector(".family li:has-text('greeting-child')")
+
+
 def test_nothing_of_a_run_becomes_markup(
     chromium: Any, engine: Engine, url: str
 ) -> None:

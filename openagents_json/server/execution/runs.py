@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from openagents_json.engine import (
+    STATUSES,
     Engine,
     HistoryEvent,
     Result,
@@ -51,6 +53,12 @@ class RunCount(BaseModel):
     """How many runs there are."""
 
     count: int
+
+
+class StatusCounts(BaseModel):
+    """How many runs there are of each status."""
+
+    counts: dict[str, int]
 
 
 class RunId(BaseModel):
@@ -113,6 +121,20 @@ def _pages(query: RunPageQuery, engine: Engine) -> Iterator[Sequence[RunRow]]:
 def count_runs(query: Annotated[RunQuery, Query()], engine: AsViewer) -> Response:
     """Count runs."""
     return Reply({"count": engine.views.count(query.filter())})
+
+
+@router.get(
+    "/runs/counts", operation_id="countRunsByStatus", response_model=StatusCounts
+)
+def count_by_status(query: Annotated[RunQuery, Query()], engine: AsViewer) -> Response:
+    """Count the runs of each status, or of those that are asked for."""
+    chosen = query.filter()
+    counts: dict[str, int] = {}
+    for status in query.status or STATUSES:
+        # The first count is as new as the log; the others are of the same view, a moment later.
+        narrowed = replace(chosen, status=(status,))
+        counts[status] = engine.views.count(narrowed, stale=bool(counts))
+    return Reply({"counts": counts})
 
 
 @router.get(

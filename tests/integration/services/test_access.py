@@ -24,7 +24,14 @@ pytestmark = pytest.mark.one_worker
 
 LEAST_ROLES = {
     "viewer": {
-        *("countRuns", "diffRuns", "explainRun", "followRun", "followRunOutput"),
+        *(
+            "countRuns",
+            "countRunsByStatus",
+            "diffRuns",
+            "explainRun",
+            "followRun",
+            "followRunOutput",
+        ),
         *(
             "getRun",
             "getRunAt",

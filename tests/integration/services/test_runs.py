@@ -341,3 +341,14 @@ def test_the_ledger_is_looked_at_verified_exported_and_gives_receipts(
     export = api.get("/v1/audit/export")
     assert export.headers["Content-Type"] == "application/zip"
     assert ZipFile(BytesIO(export.content)).testzip() is None
+
+
+def test_runs_are_counted_by_status_at_once(api: Client) -> None:
+    body = {"workflow": {**BREAKING, "id": "counted"}}
+    api.post("/v1/runs", json=body, headers=WAIT)
+    counts = api.get("/v1/runs/counts", params={"workflow": "counted"}).json()["counts"]
+    assert counts["failed"] == 1
+    assert sum(counts.values()) == 1
+    asked = {"workflow": "counted", "status": ["failed", "completed"]}
+    chosen = api.get("/v1/runs/counts", params=asked).json()["counts"]
+    assert chosen == {"failed": 1, "completed": 0}

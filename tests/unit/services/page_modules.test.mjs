@@ -13,6 +13,7 @@ const { withEntries } = await import(new URL("run/emitted.js", app));
 const { standings } = await import(new URL("run/standing.js", app));
 const { ACTIONS, orderText } = await import(new URL("lists/orders.js", app));
 const { createWords, keyBody, newKeyId } = await import(new URL("lists/keys.js", app));
+const { groupsOf, unfolded } = await import(new URL("run/folding.js", app));
 
 test("durations are said as people say them", () => {
   const said = [0, 340, 2_400, 12_000, 185_000, 7_800_000, 356_400_000].map(duration);
@@ -149,4 +150,17 @@ test("a key is made by the same words over HTTP and by the command line", () => 
   assert.deepEqual(createWords(texts).slice(3), ["dashboard", "--role", "viewer", "--lasts", "90d", "--rate", "5/s"]);
   assert.equal(keyBody({ ...texts, days: "" }).lasts_seconds, null);
   assert.match(newKeyId(), /^[0-9a-f]{12}$/);
+});
+
+test("many items are folded into their step, and few are not", () => {
+  const items = Array.from({ length: 1_000 }, (_, number) => ({ path: `pack[${number}]`, status: number < 3 ? "failed" : "completed" }));
+  const inner = Array.from({ length: 30 }, (_, number) => ({ path: `rows[0].cells[${number}]`, status: "completed" }));
+  const rows = [{ path: "pack", status: "active" }, ...items, { path: "rows", status: "active" }, ...inner, { path: "few[0]", status: "failed" }];
+  const groups = groupsOf(rows);
+  assert.deepEqual([...groups.keys()], ["pack", "rows[0].cells"]);
+  assert.deepEqual(groups.get("pack"), { items: 1_000, counts: { failed: 3, completed: 997 } });
+  const paths = (opened, chosen) => unfolded(rows, groups, new Set(opened), chosen).map(({ path }) => path);
+  assert.deepEqual(paths([], ""), ["pack", "rows", "few[0]"]);
+  assert.deepEqual(paths([], "pack[7]"), ["pack", "pack[7]", "rows", "few[0]"]);
+  assert.equal(paths(["pack"], "").length, 1_003);
 });

@@ -8,7 +8,7 @@ import { keyHeaders } from "./key.js";
 export const OPERATIONS = Object.freeze({
   startRun: "POST /v1/runs",
   listRuns: "GET /v1/runs",
-  countRuns: "GET /v1/runs/count",
+  countRunsByStatus: "GET /v1/runs/counts",
   getRunAt: "GET /v1/runs/{run}/state",
   getRunLayout: "GET /v1/runs/{run}/layout",
   getRunSteps: "GET /v1/runs/{run}/steps",

@@ -4,6 +4,7 @@ import { call } from "../api.js";
 import { ProblemNote, Status, Value } from "../parts/small.js";
 import { usePolling } from "../polling.js";
 import { Actions } from "./actions.js";
+import { Family } from "./family.js";
 import { Graph } from "./graph.js";
 import { History } from "./history.js";
 import { Insight } from "./insight.js";
@@ -72,6 +73,8 @@ export function Run({ run, query }) {
       </div>
       <${Output} run=${run} />
     </section>
+    ${(info.parent || Object.keys(info.children).length > 0) && html`<section aria-labelledby="family"><h2 id="family">Family</h2>
+      <${Family} run=${run} /></section>`}
     <section aria-labelledby="history"><h2 id="history">History</h2><${History} run=${run} events=${events} version=${version} /></section>
   `;
 }

@@ -2,6 +2,7 @@ import { html, useMemo, useSignal } from "../../vendored/preact.js";
 import { errorLine } from "../formats.js";
 import { useKept } from "../parts/kept.js";
 import { Status, Time, Took, Value } from "../parts/small.js";
+import { groupsOf, unfolded } from "./folding.js";
 import { withoutIndexes } from "./standing.js";
 
 const SHOWN = 200;
@@ -35,7 +36,14 @@ export function Steps({ rows, steps, bars, events, nowMs, chosen }) {
   const barOf = new Map(bars.map((bar) => [bar.path, bar]));
   const builds = useMemo(() => buildsOf(events), [events]);
   const kept = useKept();
-  const shown = rows.slice(0, most.value);
+  const opened = useSignal(/** @type {ReadonlySet<string>} */ (new Set()));
+  const groups = useMemo(() => groupsOf(rows), [rows]);
+  const open = useMemo(() => unfolded(rows, groups, opened.value, chosen), [rows, groups, opened.value, chosen]);
+  const shown = open.slice(0, most.value);
+  const toggle = (/** @type {string} */ path) => {
+    const others = [...opened.value].filter((each) => each !== path);
+    opened.value = new Set(opened.value.has(path) ? others : [...others, path]);
+  };
   return html`<div class="scroll" role="group" tabindex="0" aria-label="Steps"><table class="steps">
     <thead><tr>
       <th scope="col">Step</th><th scope="col">Status</th><th scope="col">Attempts</th>
@@ -46,12 +54,15 @@ export function Steps({ rows, steps, bars, events, nowMs, chosen }) {
       const step = stepOf.get(row.path);
       const bar = barOf.get(row.path);
       const until = row.began_ms ? (row.ended_ms ?? nowMs) : 0;
-      const shows = [row.status, row.attempts, row.began_ms, until, row.reason, row.counts && counted(row), errorLine(row.error), bar, !step, builds, isChosen];
-      return kept(row.path, shows, () => html`<${Row} key=${row.path} row=${row} step=${step} bar=${bar} builds=${builds} nowMs=${until} isChosen=${isChosen} />`);
+      const group = groups.get(row.path);
+      const isOpen = opened.value.has(row.path);
+      const shows = [group?.items, group && Object.entries(group.counts).join(), isOpen, row.status, row.attempts, row.began_ms, until, row.reason, row.counts && counted(row), errorLine(row.error), bar, !step, builds, isChosen];
+      return kept(row.path, shows, () => html`<${Row} key=${row.path} row=${row} step=${step} bar=${bar} builds=${builds} nowMs=${until} isChosen=${isChosen}
+        group=${group} isUnfolded=${isOpen} toggle=${toggle} />`);
     })}</tbody>
   </table></div>
-  ${rows.length > shown.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
-    Show more: ${rows.length - shown.length} are left</button>`}`;
+  ${open.length > shown.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
+    Show more: ${open.length - shown.length} are left</button>`}`;
 }
 
 /**
@@ -63,8 +74,11 @@ function buildsOf(events) {
   return new Map(began.map(({ step, attempt, data }) => [`${step} ${attempt}`, data.build]));
 }
 
-/** @param {{row: any, step: any, bar: any, builds: Map<string, string>, nowMs: number, isChosen: boolean}} properties */
-function Row({ row, step, bar, builds, nowMs, isChosen }) {
+/**
+ * @param {{row: any, step: any, bar: any, builds: Map<string, string>, nowMs: number, isChosen: boolean,
+ *   group: import("./folding.js").Group | undefined, isUnfolded: boolean, toggle: (path: string) => void}} properties
+ */
+function Row({ row, step, bar, builds, nowMs, isChosen, group, isUnfolded, toggle }) {
   const isOpen = useSignal(false);
   const depth = row.path.split(".").length - 1;
   const id = `step-${row.path}`;
@@ -80,9 +94,28 @@ function Row({ row, step, bar, builds, nowMs, isChosen }) {
     <td class="number">${row.attempts > 0 ? row.attempts : ""}</td>
     <td><${Time} ms=${row.began_ms} /></td>
     <td><${Took} from=${row.began_ms} to=${row.began_ms && (row.ended_ms ?? nowMs)} /></td>
-    <td class="error">${row.counts && counted(row)} ${errorLine(row.error)} ${row.reason}</td>
+    <td class="error">${group && html`<${Items} group=${group} isOpen=${isUnfolded} onClick=${() => toggle(row.path)} />`}
+      ${row.counts && counted(row)} ${errorLine(row.error)} ${row.reason}</td>
   </tr>
   ${isOpen.value && html`<tr id=${id}><td colspan="6"><${Details} step=${step} bar=${bar} builds=${builds} usage=${row.usage} nowMs=${nowMs} /></td></tr>`}`;
+}
+
+/**
+ * The items of a step that are folded into its row: a bar of how they stand, and what shows each of them.
+ * @param {{group: import("./folding.js").Group, isOpen: boolean, onClick: () => void}} properties
+ */
+function Items({ group, isOpen, onClick }) {
+  const all = Object.values(group.counts).reduce((sum, count) => sum + count, 0);
+  const parts = Object.entries(group.counts);
+  let left = 0;
+  return html`${all > 0 && html`<svg class="items" role="img" aria-label=${parts.map(([status, count]) => `${count} ${status}`).join(", ")}>
+      ${parts.map(([status, count]) => {
+        const width = (100 * count) / all;
+        left += width;
+        return html`<rect key=${status} class=${`count-part is-${status}`} x=${`${left - width}%`} width=${`${width}%`} height="8" />`;
+      })}
+    </svg>`}
+    <button type="button" class="fold" aria-expanded=${isOpen ? "true" : "false"} onClick=${onClick}>${group.items} items</button>`;
 }
 
 /** @param {any} row */

@@ -2,6 +2,7 @@ import { html, useMemo, useSignal } from "../../vendored/preact.js";
 import { duration, mark } from "../formats.js";
 import { useKept } from "../parts/kept.js";
 import { axis, placeOf } from "./axis.js";
+import { groupsOf, unfolded } from "./folding.js";
 
 const SHOWN = 200;
 
@@ -31,7 +32,10 @@ export function Timeline({ timeline, untilMs, chosen, onChoose }) {
   }, [timeline, isFolded.value]);
   const kept = useKept();
   const cursor = untilMs === null ? null : scale(untilMs);
-  const bars = useMemo(() => timeline.bars.slice(0, most.value), [timeline, most.value]);
+  const isEach = useSignal(false);
+  const groups = useMemo(() => groupsOf(timeline.bars), [timeline]);
+  const open = useMemo(() => unfolded(timeline.bars, isEach.value ? new Map() : groups, new Set(), chosen), [timeline, groups, isEach.value, chosen]);
+  const bars = useMemo(() => open.slice(0, most.value), [open, most.value]);
   const untilAll = untilMs ?? endedMs;
   return html`<div class="timeline">
     <${Patterns} />
@@ -50,8 +54,10 @@ export function Timeline({ timeline, untilMs, chosen, onChoose }) {
     <${Axis} stretches=${stretches} beganMs=${beganMs} />
     <label class="check"><input type="checkbox" checked=${isFolded.value}
       onChange=${(/** @type {any} */ event) => (isFolded.value = event.target.checked)} /> Fold times in which everything waits</label>
-    ${timeline.bars.length > bars.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
-      Show more: ${timeline.bars.length - bars.length} are left</button>`}
+    ${groups.size > 0 && html`<label class="check"><input type="checkbox" checked=${isEach.value}
+      onChange=${(/** @type {any} */ event) => (isEach.value = event.target.checked)} /> Show each item of ${[...groups.keys()].join(", ")}</label>`}
+    ${open.length > bars.length && html`<button type="button" onClick=${() => (most.value += SHOWN)}>
+      Show more: ${open.length - bars.length} are left</button>`}
   </div>`;
 }
 

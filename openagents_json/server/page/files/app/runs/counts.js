@@ -19,7 +19,8 @@ export function StatusCounts({ query }) {
   const narrowed = new URLSearchParams(query);
   NOT_COUNTED.forEach((name) => narrowed.delete(name));
   const isCounted = !UNCOUNTABLE.some((name) => narrowed.has(name));
-  const load = async (/** @type {AbortSignal} */ signal) => counted(isCounted ? STATUSES : [], narrowed, signal);
+  const load = async (/** @type {AbortSignal} */ signal) =>
+    isCounted ? (await call("countRunsByStatus", { query: narrowed, signal })).counts : {};
   const { value } = usePolling(load, [narrowed.toString()], isCounted ? EVERY_MS : 0);
   const chosen = query.getAll("status");
   return html`<ul class="counts" aria-label="Runs by status">
@@ -34,22 +35,6 @@ export function StatusCounts({ query }) {
       </li>`;
     })}
   </ul>`;
-}
-
-/**
- * @param {string[]} statuses
- * @param {URLSearchParams} narrowed
- * @param {AbortSignal} signal
- * @returns {Promise<Record<string, number>>}
- */
-async function counted(statuses, narrowed, signal) {
-  const counts = statuses.map(async (status) => {
-    const query = new URLSearchParams(narrowed);
-    query.set("status", status);
-    const { count } = await call("countRuns", { query, signal });
-    return [status, count];
-  });
-  return Object.fromEntries(await Promise.all(counts));
 }
 
 /**
