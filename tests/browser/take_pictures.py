@@ -40,6 +40,14 @@ def main() -> None:
         page.wait_for_selector("tr.now")
         page.wait_for_selector(".cursor", state="attached")
         taken(page, "run")
+        page.goto(f"{url}/#/runs/{runs['many']}")
+        page.click(".zoom button[aria-label=Smaller]")
+        page.wait_for_selector(".steps .items")
+        page.evaluate("document.querySelector('#graph').scrollIntoView()")
+        taken(page, "many-items")
+        page.goto(f"{url}/#/queues")
+        page.wait_for_selector(".is-paused")
+        taken(page, "queues")
         page.goto(f"{url}/#/failures")
         page.click(".fold")
         taken(page, "failures")
@@ -82,9 +90,15 @@ def start(engine: Engine, folder: Path) -> dict[str, str]:
         {"topic": "event sourcing"},
         labels={"team": "press"},
     )
-    for run in documents:
-        engine.wait(run, timeout=120)
-    return {"document": documents[2].id, "article": article.id}
+    names = [f"customer {number}" for number in range(400)]
+    many = engine.start(
+        EXAMPLES / "features" / "foreach.json", {"names": [*names, "bad"]}
+    )
+    for run in [*documents, many]:
+        engine.wait(run, timeout=300)
+    engine.control.pause(worker_type="asset", reason="the archive is moved")
+    engine.control.concurrency(2, worker_type="agent", reason="the model is slow")
+    return {"document": documents[2].id, "article": article.id, "many": many.id}
 
 
 def taken(page: Any, name: str) -> None:
