@@ -13,7 +13,7 @@ const { withEntries } = await import(new URL("run/emitted.js", app));
 const { standings } = await import(new URL("run/standing.js", app));
 const { ACTIONS, orderText } = await import(new URL("lists/orders.js", app));
 const { createWords, keyBody, newKeyId } = await import(new URL("lists/keys.js", app));
-const { groupsOf, unfolded } = await import(new URL("run/folding.js", app));
+const { groupsOf, shares, unfolded } = await import(new URL("run/folding.js", app));
 
 test("durations are said as people say them", () => {
   const said = [0, 340, 2_400, 12_000, 185_000, 7_800_000, 356_400_000].map(duration);
@@ -159,6 +159,8 @@ test("many items are folded into their step, and few are not", () => {
   const groups = groupsOf(rows);
   assert.deepEqual([...groups.keys()], ["pack", "rows[0].cells"]);
   assert.deepEqual(groups.get("pack"), { items: 1_000, counts: { failed: 3, completed: 997 } });
+  const { failed, completed } = shares({ failed: 1, completed: 999 });
+  assert.ok(failed > 1 && Math.abs(failed + completed - 100) < 1e-9);
   const paths = (opened, chosen) => unfolded(rows, groups, new Set(opened), chosen).map(({ path }) => path);
   assert.deepEqual(paths([], ""), ["pack", "rows", "few[0]"]);
   assert.deepEqual(paths([], "pack[7]"), ["pack", "pack[7]", "rows", "few[0]"]);

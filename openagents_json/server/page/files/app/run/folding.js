@@ -50,6 +50,21 @@ function holdersOf(path) {
   return [...path.matchAll(/\[\d+\]/g)].map(({ index, 0: number }) => [path.slice(0, index), path.slice(0, index + number.length)]);
 }
 
+/** One of a thousand that failed has to be seen: no part of the bar is narrower, in percent. */
+const NARROWEST = 1.5;
+
+/**
+ * Return how wide each part of a bar of states is, in percent.
+ * @param {Record<string, number>} counts
+ * @returns {Record<string, number>}
+ */
+export function shares(counts) {
+  const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const widths = Object.entries(counts).map(([status, count]) => ({ status, width: Math.max((100 * count) / all, NARROWEST) }));
+  const sum = widths.reduce((total, { width }) => total + width, 0);
+  return Object.fromEntries(widths.map(({ status, width }) => [status, (100 * width) / sum]));
+}
+
 /** @param {string[]} statuses */
 function counted(statuses) {
   /** @type {Record<string, number>} */

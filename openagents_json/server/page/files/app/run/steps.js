@@ -2,7 +2,7 @@ import { html, useMemo, useSignal } from "../../vendored/preact.js";
 import { errorLine } from "../formats.js";
 import { useKept } from "../parts/kept.js";
 import { Status, Time, Took, Value } from "../parts/small.js";
-import { groupsOf, unfolded } from "./folding.js";
+import { groupsOf, shares, unfolded } from "./folding.js";
 import { withoutIndexes } from "./standing.js";
 
 const SHOWN = 200;
@@ -94,7 +94,7 @@ function Row({ row, step, bar, builds, nowMs, isChosen, group, isUnfolded, toggl
     <td class="number">${row.attempts > 0 ? row.attempts : ""}</td>
     <td><${Time} ms=${row.began_ms} /></td>
     <td><${Took} from=${row.began_ms} to=${row.began_ms && (row.ended_ms ?? nowMs)} /></td>
-    <td class="error">${group && html`<${Items} group=${group} isOpen=${isUnfolded} onClick=${() => toggle(row.path)} />`}
+    <td class="error">${group && html`<${Items} group=${group} isOpen=${isUnfolded} onClick=${() => toggle(row.path)} />`}${" "}
       ${row.counts && counted(row)} ${errorLine(row.error)} ${row.reason}</td>
   </tr>
   ${isOpen.value && html`<tr id=${id}><td colspan="6"><${Details} step=${step} bar=${bar} builds=${builds} usage=${row.usage} nowMs=${nowMs} /></td></tr>`}`;
@@ -105,17 +105,17 @@ function Row({ row, step, bar, builds, nowMs, isChosen, group, isUnfolded, toggl
  * @param {{group: import("./folding.js").Group, isOpen: boolean, onClick: () => void}} properties
  */
 function Items({ group, isOpen, onClick }) {
-  const all = Object.values(group.counts).reduce((sum, count) => sum + count, 0);
   const parts = Object.entries(group.counts);
+  const widths = shares(group.counts);
   let left = 0;
-  return html`${all > 0 && html`<svg class="items" role="img" aria-label=${parts.map(([status, count]) => `${count} ${status}`).join(", ")}>
-      ${parts.map(([status, count]) => {
-        const width = (100 * count) / all;
+  return html`${parts.length > 0 && html`<svg class="items" role="img" aria-label=${parts.map(([status, count]) => `${count} ${status}`).join(", ")}>
+      ${parts.map(([status]) => {
+        const width = widths[status];
         left += width;
         return html`<rect key=${status} class=${`count-part is-${status}`} x=${`${left - width}%`} width=${`${width}%`} height="8" />`;
       })}
     </svg>`}
-    <button type="button" class="fold" aria-expanded=${isOpen ? "true" : "false"} onClick=${onClick}>${group.items} items</button>`;
+    <button type="button" class="fold" aria-expanded=${isOpen ? "true" : "false"} onClick=${onClick}>${group.items} items</button> `;
 }
 
 /** @param {any} row */
