@@ -20,7 +20,12 @@ def columns_of(rows: Rows, widths: Mapping[Slot, int]) -> dict[Slot, int]:
             column += widths[slot] + GAP
     count = len(rows.slots)
     above = [upwards(links) for links in rows.links]
+    before: dict[Slot, int] = {}
     for _ in range(PASSES):
+        # A pass that moves nothing is the last: the next one would do the same.
+        if begins == before:
+            break
+        before = dict(begins)
         for row in range(1, count):
             _align(rows.slots[row], above[row - 1], begins, widths)
         for row in range(count - 2, -1, -1):
@@ -42,6 +47,9 @@ def _align(
         middle = sum(centres) // len(centres) if centres else None
         half = widths[slot] // 2
         ideal.append(begins[slot] if middle is None else middle - half)
+    if len(slots) == 1:  # nothing is beside it
+        begins[slots[0]] = ideal[0]
+        return
     rightmost = _pushed_right(slots, ideal, widths)
     leftmost = _pushed_left(slots, ideal, widths)
     # Both keep the distances, so their middle does, and it prefers no side.

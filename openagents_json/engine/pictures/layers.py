@@ -6,7 +6,6 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from itertools import count
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -47,18 +46,20 @@ class Rows(NamedTuple):
 def in_order(names: Sequence[str], pairs: Iterable[Pair]) -> list[str]:
     """Return names so that each stands behind those that lead to it, and otherwise as they are."""
     number = dict(zip(names, count(), strict=False))
-    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(names, ()))
-    for source, target in pairs:
-        sorter.add(target, source)
-    sorter.prepare()
-    ready: list[int] = []
+    targets: dict[str, list[str]] = defaultdict(list)
+    missing = dict.fromkeys(names, 0)
+    for source, target in dict.fromkeys(pairs):
+        targets[source].append(target)
+        missing[target] += 1
+    ready = [number[name] for name in names if not missing[name]]
     ordered: list[str] = []
-    while sorter.is_active():
-        for name in sorter.get_ready():
-            heapq.heappush(ready, number[name])
-        first = names[heapq.heappop(ready)]
-        ordered.append(first)
-        sorter.done(first)
+    while ready:
+        name = names[heapq.heappop(ready)]
+        ordered.append(name)
+        for target in targets[name]:
+            missing[target] -= 1
+            if not missing[target]:
+                heapq.heappush(ready, number[target])
     return ordered
 
 
@@ -149,6 +150,8 @@ def upwards(links: Links) -> Links:
 
 
 def _by_middle(slots: list[Slot], fixed: Sequence[Slot], joined: Links) -> None:
+    if len(slots) == 1:
+        return
     number = dict(zip(fixed, count(), strict=False))
     middle: dict[Slot, float] = {}
     for at, slot in enumerate(slots):

@@ -1,6 +1,7 @@
 import { html, useMemo, useSignal } from "../../vendored/preact.js";
 import { mark } from "../formats.js";
 import { useKept } from "../parts/kept.js";
+import { shares } from "./folding.js";
 import { standings } from "./standing.js";
 
 /** @type {import("./standing.js").Standing} */
@@ -86,10 +87,9 @@ function Box({ step, standing, isChosen, onChoose }) {
  * @param {{counts: Record<string, number>, x: number, y: number, width: number}} properties
  */
 function CountBar({ counts, x, y, width }) {
-  const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
   let left = x;
-  return Object.entries(counts).map(([status, count]) => {
-    const part = (count / all) * width;
+  return Object.entries(shares(counts)).map(([status, percent]) => {
+    const part = (percent / 100) * width;
     left += part;
     return html`<rect class=${`count-part is-${status}`} key=${status} x=${left - part} y=${y} width=${part} height="3" />`;
   });
