@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup product compiled demo test test-fast test-page pictures test-deploy fuzz fuzz-api fuzz-properties check bench bench-scale clean
+.PHONY: help setup product compiled demo test test-fast test-page pictures test-deploy fuzz fuzz-api fuzz-properties check bench bench-api bench-scale clean
 
 help:
 	@echo "make demo   set up, then run the document-processing example with two workers, one of them killed; SERVE=1 serves their page"
@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz-properties  set up, then try each property of tests/property with new examples, TIMES=10 as many as the suite does"
 	@echo "make check  set up, then lint, types, import contracts"
 	@echo "make bench-scale  set up, then 1,000, 10,000 and 100,000 open runs, or SIZES="
+	@echo "make bench-api  set up, then the HTTP API beside a bare application, or LONG=600 seconds at RATE=1000; needs npm"
 	@echo "make bench  set up, then the benchmarks, beside Celery canvas"
 
 setup:
@@ -90,6 +91,9 @@ bench: setup
 	@$(RUN)/python benchmarks/loading.py
 	@$(RUN)/python benchmarks/ledger.py
 	@$(RUN)/python benchmarks/archive.py
+
+bench-api: setup
+	@$(RUN)/python benchmarks/api.py $(if $(LONG),--rate $(or $(RATE),1000) --long $(LONG))
 
 bench-scale: setup
 	@$(RUN)/python benchmarks/scale.py $(SIZES)

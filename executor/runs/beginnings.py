@@ -212,7 +212,8 @@ class RunBeginnings:
             return QueueFull(reply.full, self._committer.limits.queue)
         if reply.code is Code.DUPLICATE:
             return self._begun_before(beginning.start, reply)
-        remembered = self._committer.remember(session, beginning.built, reply)
+        begun = replace(session, began_ms=reply.time_ms)
+        remembered = self._committer.remember(begun, beginning.built, reply)
         return Handled(remembered, changed=True, time_ms=reply.time_ms)
 
     def _begun_before(self, start: Start, reply: Committed) -> Handled | Exception:

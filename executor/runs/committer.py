@@ -141,6 +141,7 @@ class Committer:
             state=evolve_all(decided, started),
             plan=session.plan,
             key=session.key,
+            began_ms=session.began_ms,
         )
         if any(isinstance(event, ev.RunRedacted) for event in events):
             # The state holds what is no more.

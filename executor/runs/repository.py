@@ -44,7 +44,10 @@ KEEP_SECONDS = 86_400
 
 
 class Session(Struct, frozen=True, gc=False):
-    """A folded run: `version` and `commit` say where the fold ended; `key` is there when it is encrypted."""
+    """A folded run: `version` and `commit` say where the fold ended; `key` is there when it is encrypted.
+
+    `began_ms` is the time of its first event, in ms since 1970; 0 where that was not seen.
+    """
 
     run: str
     version: int
@@ -52,6 +55,7 @@ class Session(Struct, frozen=True, gc=False):
     state: RunState
     plan: Plan
     key: RunKey | None = None
+    began_ms: int = 0
 
     def folded(
         self, happened: Iterable[ev.Event], version: int, commit: str
@@ -64,6 +68,7 @@ class Session(Struct, frozen=True, gc=False):
             state=evolve_all(self.state, happened),
             plan=self.plan,
             key=self.key,
+            began_ms=self.began_ms,
         )
 
 
@@ -166,7 +171,10 @@ class SessionCache:
         if len(first) < LONG:
             return self.extend(run, None, first)
         thawed = self._thawed(run, snapshot, key) if snapshot is not None else None
-        session = thawed or self.extend(run, None, first)
+        if thawed is not None:
+            session = replace(thawed, began_ms=first[0].time_ms)
+        else:
+            session = self.extend(run, None, first)
         [tail] = self._store.read([(run, session.version - 1)])
         session = self.extend(run, session, tail)
         if self._is_due(snapshot, thawed, session):
@@ -270,7 +278,8 @@ class SessionCache:
             raise RunNotFound(run)
         _check_versions(run, 0, history)
         happened, key = self.payloads.opened(run, history, None)
-        return self._remembered(self._first(run, happened, key), happened, history[-1])
+        session = self._first(run, happened, key, history[0].time_ms)
+        return self._remembered(session, happened, history[-1])
 
     def _remembered(
         self, before: Session, happened: Iterable[ev.Event], last: Recorded
@@ -288,14 +297,24 @@ class SessionCache:
         return replace(session, plan=plan)
 
     def _first(
-        self, run: str, happened: Sequence[ev.Event], key: RunKey | None
+        self,
+        run: str,
+        happened: Sequence[ev.Event],
+        key: RunKey | None,
+        began_ms: int,
     ) -> Session:
         begin = happened[0]
         if not isinstance(begin, ev.RunStarted):
             raise BrokenHistory(run, 1, 1)
         plan = self._definitions.plan(begin.definition)
         return Session(
-            run=run, version=0, commit="", state=initial(), plan=plan, key=key
+            run=run,
+            version=0,
+            commit="",
+            state=initial(),
+            plan=plan,
+            key=key,
+            began_ms=began_ms,
         )
 
 

@@ -25,6 +25,7 @@ from projections.runs import RunFilter
 
 # What only some callers need is imported where it is used: it takes its time.
 if TYPE_CHECKING:
+    from executor.runs.repository import Session
     from openagents_json.engine.answers.runs import HistoryEvent, Result, RunInfo
     from openagents_json.engine.handles.handle import RunHandle
     from openagents_json.engine.healing.heal import Healing
@@ -76,9 +77,12 @@ class Engine(Starting, Lifecycle, Services):
         """
         return self._shown.of(self.core.sessions.load(run), self._began)
 
-    def _began(self, run: str) -> int:
+    def _began(self, session: Session) -> int:
         from executor.errors import RunNotFound
 
+        if session.began_ms:
+            return session.began_ms
+        run = session.run
         first = self.core.store.read_one(run, 1)
         if first is None:  # it has left the store meanwhile
             raise RunNotFound(run)

@@ -92,12 +92,12 @@ class RunInfoCache:
         self._capacity = capacity
         self._infos: dict[str, tuple[Session, RunInfo]] = {}
 
-    def of(self, session: Session, began: Callable[[str], int]) -> RunInfo:
+    def of(self, session: Session, began: Callable[[Session], int]) -> RunInfo:
         """Return a run with its steps; `began` finds out when a run did, in ms since 1970."""
         shown = self._infos.get(session.run)
         if shown is not None and shown[0] is session:
             return shown[1]
-        info = run_info(session, began(session.run))
+        info = run_info(session, began(session))
         if session.version >= LONG:
             while len(self._infos) >= self._capacity:
                 self._infos.pop(next(iter(self._infos), ""), None)

@@ -61,14 +61,15 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def _stopping(request: Request) -> asyncio.Event:
+# Without `async`, FastAPI would call what is depended on in a thread.
+async def _stopping(request: Request) -> asyncio.Event:
     return services_of(request).stopping
 
 
 Stopping = Annotated[asyncio.Event, Depends(_stopping)]
 
 
-def _layouts(request: Request) -> Layouts:
+async def _layouts(request: Request) -> Layouts:
     return services_of(request).layouts
 
 

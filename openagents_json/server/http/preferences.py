@@ -20,7 +20,7 @@ LONGEST_SECONDS: Final = 300
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])")
 
 
-def _seconds(
+async def _seconds(
     prefer: Annotated[
         str,
         Header(

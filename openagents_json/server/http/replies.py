@@ -68,7 +68,7 @@ def _as_lines(page: Sequence[Any]) -> bytes:
     return b"".join(json_bytes(item) + b"\n" for item in page)
 
 
-def _wants_lines(request: Request) -> bool:
+async def _wants_lines(request: Request) -> bool:
     kinds = request.headers.get("accept", "").split(",")
     return any(kind.partition(";")[0].strip().lower() == LINES for kind in kinds)
 
