@@ -203,6 +203,19 @@ def test_a_worker_introduces_itself_with_its_first_claim_in_a_partition(
     assert telemetry.summary("openagents.store.call", operation="tell").count == 0
 
 
+@pytest.mark.parametrize("telemetry", [True], ids=["measured"], indirect=True)
+def test_a_run_is_shown_by_one_call(
+    engine: Engine, telemetry: InMemoryTelemetry
+) -> None:
+    ended = engine.run(sequence(1), timeout=120).id
+    shown = engine.state(ended)
+    began_ms = engine.history(ended)[0].time_ms
+    reading = telemetry.summary("openagents.store.call", operation="begin_reading")
+    first = telemetry.summary("openagents.store.call", operation="read_one")
+    assert (shown.status, shown.started_ms) == ("completed", began_ms)
+    assert (reading.count, first.count) == (1, 0)
+
+
 def test_runs_that_begin_together_share_calls_of_scripts(
     engine: Engine, private_server: Server
 ) -> None:
