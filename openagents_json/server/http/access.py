@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from openagents_json.engine import ApiKey, Engine
 from openagents_json.engine.consistency.positions import LogPositions
@@ -79,7 +79,6 @@ KeptLayouts = Annotated[Layouts, Depends(_layouts)]
 _bearer: Final = HTTPBearer(
     auto_error=False, description="An API key of the store: `openagents api-keys`."
 )
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 async def identify(request: Request) -> None:
@@ -99,18 +98,24 @@ async def identify(request: Request) -> None:
         await count(request, services.engine.api_keys, key)
 
 
-def acting(needed: Role) -> Callable[..., Awaitable[Engine]]:
-    """Return what gives the engine in the name of the caller, who needs a role."""
+class Acting(SecurityBase):
+    """Gives the engine in the name of the caller, who needs a role; documents say how one shows who it is.
 
-    async def engine(request: Request, _credentials: Credentials) -> Engine:
-        acting = engine_of(request, needed)
+    It is the scheme itself, and does not depend on one: each thing that is depended on costs a request its time.
+    """
+
+    def __init__(self, needed: Role) -> None:
+        self.needed_role = needed
+        self.model = _bearer.model
+        self.scheme_name = _bearer.scheme_name
+
+    async def __call__(self, request: Request) -> Engine:
+        """Return the engine."""
+        acting = engine_of(request, self.needed_role)
         carried: CarriedRequest | None = getattr(request.state, "carried", None)
         if carried is None:
             return acting
         return acting.once(carried.commit, carried.after, carried.found)
-
-    engine.needed_role = needed  # type: ignore[attr-defined]
-    return engine
 
 
 def engine_of(request: Request, needed: Role) -> Engine:
@@ -146,8 +151,8 @@ async def key_of(keys: KnownKeys, secret: str) -> ApiKey:
     return key
 
 
-AsViewer = Annotated[Engine, Depends(acting(Role.VIEWER))]
-AsOperator = Annotated[Engine, Depends(acting(Role.OPERATOR))]
-AsDeveloper = Annotated[Engine, Depends(acting(Role.DEVELOPER))]
-AsWorker = Annotated[Engine, Depends(acting(Role.WORKER))]
-AsAdmin = Annotated[Engine, Depends(acting(Role.ADMIN))]
+AsViewer = Annotated[Engine, Depends(Acting(Role.VIEWER))]
+AsOperator = Annotated[Engine, Depends(Acting(Role.OPERATOR))]
+AsDeveloper = Annotated[Engine, Depends(Acting(Role.DEVELOPER))]
+AsWorker = Annotated[Engine, Depends(Acting(Role.WORKER))]
+AsAdmin = Annotated[Engine, Depends(Acting(Role.ADMIN))]

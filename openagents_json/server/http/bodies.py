@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
+from inspect import signature
 from typing import Any, Final
 
 from fastapi import Depends, Request
@@ -18,7 +19,7 @@ from openagents_json.server.errors import BodyNotJson, BodyTooLarge
 from openagents_json.server.http.access import identify
 from openagents_json.server.http.idempotency import carry_out_once, declared_key
 from openagents_json.server.http.positions import (
-    declared_position,
+    DECLARED,
     reached,
     tell_position,
 )
@@ -73,8 +74,10 @@ def bounded(scope: Scope, receive: Receive, most: int = MOST_BYTES) -> Receive:
 def in_its_place(request: Request, response: Response) -> Response:
     """Let a response say where something is as the caller sees it: the application may have put us below a path."""
     location = response.headers.get("Location", "")
+    if not location.startswith("/v1/"):
+        return response
     before, separator, _ = request.url.path.partition("/v1/")
-    if separator and before and location.startswith("/v1/"):
+    if separator and before:
         response.headers["Location"] = f"{before}{location}"
     return response
 
@@ -99,10 +102,14 @@ class StrictRoute(APIRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        declared = [*(options.get("dependencies") or ()), Depends(declared_position)]
-        if "POST" in (options.get("methods") or ()):
-            declared.append(Depends(declared_key))
-        options["dependencies"] = declared
+        options["openapi_extra"] = {
+            **(options.get("openapi_extra") or {}),
+            "parameters": [DECLARED],
+        }
+        is_posted = "POST" in (options.get("methods") or ())
+        if is_posted and "idempotency_key" not in signature(endpoint).parameters:
+            declared = [*(options.get("dependencies") or ()), Depends(declared_key)]
+            options["dependencies"] = declared
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(

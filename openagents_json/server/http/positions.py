@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Header, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from openagents_json.engine.consistency.errors import PositionNotReached
+from openagents_json.engine.consistency.errors import (
+    InvalidPosition,
+    PositionNotReached,
+)
 from openagents_json.engine.consistency.positions import merged, token_of
 from openagents_json.server.http.access import services_of
 
@@ -21,17 +24,22 @@ PATIENCE_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.05
 _WORK: Final = "leases"
 
-IfPosition = Annotated[
-    str,
-    Header(
-        max_length=16_000,
-        description="Answer from behind this `X-Log-Position`; several are parted by commas.",
-    ),
-]
+_LONGEST: Final = 16_000
 
-
-async def declared_position(if_position: IfPosition = "") -> None:
-    """Declare the header for an operation."""
+DECLARED: Final = {
+    "name": "if-position",
+    "in": "header",
+    "required": False,
+    "description": "Answer from behind this `X-Log-Position`; several are parted by commas.",
+    "schema": {
+        "type": "string",
+        "title": "If-Position",
+        "description": "Answer from behind this `X-Log-Position`; several are parted by commas.",
+        "maxLength": _LONGEST,
+        "default": "",
+    },
+}
+"""The header as the document of an operation says it: it is read before the operation begins."""
 
 
 async def reached(request: Request) -> Mapping[int, int]:
@@ -42,6 +50,8 @@ async def reached(request: Request) -> Mapping[int, int]:
     text = request.headers.get("if-position", "")
     if not text:
         return {}
+    if len(text) > _LONGEST:
+        raise InvalidPosition
     services = services_of(request)
     positions = services.positions
     asked = positions.parse(text)
