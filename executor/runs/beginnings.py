@@ -214,7 +214,9 @@ class RunBeginnings:
             return self._begun_before(beginning.start, reply)
         begun = replace(session, began_ms=reply.time_ms)
         remembered = self._committer.remember(begun, beginning.built, reply)
-        return Handled(remembered, changed=True, time_ms=reply.time_ms)
+        return Handled(
+            remembered, changed=True, time_ms=reply.time_ms, position=reply.position
+        )
 
     def _begun_before(self, start: Start, reply: Committed) -> Handled | Exception:
         """Return the run that the same commit has begun before, unless that was for another request."""

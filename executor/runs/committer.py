@@ -41,11 +41,15 @@ def child_ids(partitions: int) -> ChildId:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What a command came to: the session after it, and whether it changed anything."""
+    """What a command came to: the session after it, and whether it changed anything.
+
+    `position` is how many events the log of the run's partition had behind it, 0 where that was not told.
+    """
 
     session: Session
     changed: bool
     time_ms: int = 0
+    position: int = 0
 
 
 class Committer:

@@ -90,6 +90,10 @@ class LogPositions:
             return self._read(range(CATALOG, keys.partitions))
         return self._read({keys.partition_of(run) for run in runs})
 
+    def of(self, run: str, count: int) -> dict[int, int]:
+        """Return the position behind so many events of the partition of a run."""
+        return {self._core.store.partition_of(run): count}
+
     def is_known(self, counts: Counts) -> bool:
         """Tell whether the log was seen behind a position a moment ago."""
         now_ms = self._core.clock.steady_ms()

@@ -57,6 +57,9 @@ class RunHandle(str, Generic[Output]):
     is_new: bool
     """Whether the start that gave this handle has begun the run, and no earlier one with the same key."""
 
+    log_position: int
+    """How many events the log of its partition had when this start was written; 0 where that was not told."""
+
     _engine: Runs
     _model: Any
 
@@ -67,10 +70,12 @@ class RunHandle(str, Generic[Output]):
         model: type[Output] | None = None,
         *,
         is_new: bool = False,
+        log_position: int = 0,
     ) -> Self:
         """Hold a run of an engine; its output is read as the model, if there is one."""
         handle = super().__new__(cls, run)
         handle.is_new = is_new
+        handle.log_position = log_position
         handle._engine = engine
         handle._model = model
         return handle

@@ -119,7 +119,11 @@ class Starting:
                 self.core, start, asked, self.actor, conflict_timeout
             )
         return RunHandle(
-            handled.session.run, self._runs, output, is_new=handled.changed
+            handled.session.run,
+            self._runs,
+            output,
+            is_new=handled.changed,
+            log_position=handled.position,
         )
 
     def start_or_signal(

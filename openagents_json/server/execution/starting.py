@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any, Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -32,6 +32,7 @@ from openagents_json.server.http.idempotency import (
     IdempotencyKey,
     answers_repeats_itself,
 )
+from openagents_json.server.http.positions import note_start
 from openagents_json.server.http.preferences import WaitSeconds, has_ended
 from openagents_json.server.http.replies import Reply
 from openagents_json.server.http.values import Body
@@ -142,6 +143,7 @@ class StartedRuns(BaseModel):
 @answers_repeats_itself
 async def start_run(
     request: StartRequest,
+    http: Request,
     engine: AsOperator,
     wait_seconds: WaitSeconds,
     stopping: Stopping,
@@ -154,7 +156,7 @@ async def start_run(
     until = _now() + wait_seconds
     handle = await _started_in_time(engine, request, idempotency_key, until, stopping)
     left = max(0, ceil(until - _now()))
-    return await _answer(engine, handle, left, stopping)
+    return await _answer(http, engine, handle, left, stopping)
 
 
 @router.post(
@@ -170,6 +172,7 @@ async def start_run(
 @answers_repeats_itself
 async def start_job(
     request: JobRequest,
+    http: Request,
     engine: AsOperator,
     wait_seconds: WaitSeconds,
     stopping: Stopping,
@@ -182,10 +185,11 @@ async def start_job(
         labels=request.labels,
     )
     handle = await run_in_threadpool(_start, engine, called, idempotency_key)
-    return await _answer(engine, handle, wait_seconds, stopping)
+    return await _answer(http, engine, handle, wait_seconds, stopping)
 
 
 async def _answer(
+    http: Request,
     engine: Engine,
     handle: RunHandle[Any],
     wait_seconds: int,
@@ -196,6 +200,7 @@ async def _answer(
     if not handle.is_new:
         headers["Idempotency-Replayed"] = "true"
     if not wait_seconds:
+        note_start(http, handle)
         return Reply({"id": handle.id}, 201, headers)
     ended = await has_ended(engine, handle.id, wait_seconds, stopping)
     info = await run_in_threadpool(engine.state, handle.id)

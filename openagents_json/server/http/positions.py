@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from openagents_json.engine import RunHandle
 from openagents_json.engine.consistency.errors import (
     InvalidPosition,
     PositionNotReached,
@@ -78,9 +79,19 @@ async def tell_position(
     if not has_written or only_reads or _WORK in route.tags:
         return
     positions = services_of(request).positions
-    there = await run_in_threadpool(positions.after, _runs_of(request, response))
+    there: Mapping[int, int] | None = getattr(request.state, "position", None)
+    if there is None:
+        runs = _runs_of(request, response)
+        there = await run_in_threadpool(positions.after, runs)
     token = token_of(merged([asked, there]))
     response.headers["X-Log-Position"] = token
+
+
+def note_start(request: Request, handle: RunHandle[Any]) -> None:
+    """Keep where the log was behind the start of a run, where that was told with it: nobody has to ask again."""
+    if handle.log_position:
+        positions = services_of(request).positions
+        request.state.position = positions.of(handle.id, handle.log_position)
 
 
 def _runs_of(request: Request, response: Response) -> Sequence[str] | None:
