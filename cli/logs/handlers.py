@@ -11,10 +11,22 @@ from typing import Any, Final
 
 from cli.terminal import is_quiet, line, lines, say
 
-_FIELDS: Final = {"run_id": "run", "step_id": "step", "attempt": "attempt"}
-"""What a record says of its step, by the name that it has in a line."""
+_FIELDS: Final = {
+    "run_id": "run",
+    "step_id": "step",
+    "attempt": "attempt",
+    "request_id": "request",
+    "method": "method",
+    "route": "route",
+    "operation": "operation",
+    "status": "status",
+    "ms": "ms",
+    "actor": "actor",
+    "key_id": "key",
+}
+"""What a record says of its step, or of its request, by the name that it has in a line."""
 
-_CHATTY: Final = ("celery", "kombu", "amqp", "asyncio", "redis")
+_CHATTY: Final = ("celery", "kombu", "amqp", "asyncio", "redis", "uvicorn")
 """Loggers of libraries that tell at INFO what nobody has asked."""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from secrets import token_hex
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter, FastAPI
@@ -25,13 +26,14 @@ from openagents_json.server.execution import (
     steering,
     webhooks,
 )
-from openagents_json.server.http import health, metrics
 from openagents_json.server.http.access import Services
 from openagents_json.server.http.bodies import BoundedBodies
 from openagents_json.server.http.known_keys import KnownKeys
-from openagents_json.server.http.metrics import CountedRequests
 from openagents_json.server.http.problems import ProblemDetails, add_problems
 from openagents_json.server.http.security_headers import SecurityHeaders
+from openagents_json.server.observing import health, metrics
+from openagents_json.server.observing.metrics import CountedRequests
+from openagents_json.server.observing.request_log import LoggedRequests
 from openagents_json.server.page import routes as page
 from openagents_json.server.registry import components, workflows
 
@@ -63,6 +65,7 @@ _TITLES: Final[Mapping[Service, str]] = {
     "execution": "OpenAgents JSON: execution service",
     "registry": "OpenAgents JSON: registry service",
 }
+_ID_BYTES: Final = 16
 PROBLEM: Final = {
     "model": ProblemDetails,
     "content": {"application/problem+json": {}},
@@ -70,8 +73,17 @@ PROBLEM: Final = {
 }
 
 
+def random_id() -> str:
+    """Return an id that nobody else gives."""
+    return token_hex(_ID_BYTES)
+
+
 def create_app(
-    engine: Engine, service: Service = "all", *, is_open: bool = False
+    engine: Engine,
+    service: Service = "all",
+    *,
+    is_open: bool = False,
+    new_request_id: Callable[[], str] = random_id,
 ) -> FastAPI:
     """Return a service as an ASGI application on an engine, which stays open as long as it is served.
 
@@ -85,10 +97,10 @@ def create_app(
     app.state.openagents = services
     app.add_middleware(BoundedBodies)
     app.add_middleware(SecurityHeaders)
-    # The outermost: what the others answer is counted, too.
-    app.add_middleware(
-        CountedRequests, telemetry=services.metrics, steady_ms=engine.clock.steady_ms
-    )
+    # The outermost: what the others answer is counted, too, and logged.
+    steady_ms = engine.clock.steady_ms
+    app.add_middleware(CountedRequests, telemetry=services.metrics, steady_ms=steady_ms)
+    app.add_middleware(LoggedRequests, steady_ms=steady_ms, new_id=new_request_id)
     return app
 
 

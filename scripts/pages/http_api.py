@@ -40,6 +40,8 @@ that [commands print with `--json`](json-output.md).
 - **Long lists**: `listRuns` and `getRunHistory` answer `Accept: application/x-ndjson` with all of a list, a line of
   JSON for each item and no page; `limit` is how many are read at a time. One that is cut, as the store went away, has
   no proper end (HTTP clients raise an error), and can be asked for again from `after` on.
+- **`X-Request-Id`** is in each answer, and in [the log](../how-to/read-logs.md#read-what-a-service-says): the id that
+  the request brought, or one that was made for it.
 - **Limits**: bodies up to 16 MB, 1,000 runs in a batch, 1,000 rows on a page. JSON is read strictly: a name that
   stands twice in an object, NaN, and what is no UTF-8 are refused.
 

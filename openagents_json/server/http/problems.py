@@ -142,9 +142,9 @@ def add_problems(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def _(request: Request, error: Exception) -> Response:
         # What is in the texts of strangers' errors is not for callers: it may be a payload.
-        log.error(
-            "a request failed: %s %s", request.method, request.url.path, exc_info=error
-        )
+        asked = (request.method, request.url.path)
+        about = {"request_id": getattr(request.state, "request_id", None)}
+        log.error("a request failed: %s %s", *asked, exc_info=error, extra=about)
         return problem(
             500,
             "defect",

@@ -1,20 +1,29 @@
-"""What a service counts of its requests, as Prometheus reads it."""
+"""What a service counts of its requests, as Prometheus reads it, and what it logs of each."""
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.logs.handlers import JsonLines
 from openagents_json.engine import Engine
 from openagents_json.engine.telemetry.port import Instrument
 from openagents_json.engine.telemetry.prometheus import BOUNDS, PrometheusTelemetry
-from openagents_json.server.http.metrics import IN_FLIGHT, LATENCY, REQUESTS, WATCHERS
+from openagents_json.server.observing.metrics import (
+    IN_FLIGHT,
+    LATENCY,
+    REQUESTS,
+    WATCHERS,
+)
 from tests.conftest import Server, SharedServers, wait_for
 from tests.integration.services.calling import ASKING, GREETING, calling, engine_on
 
@@ -111,3 +120,64 @@ def test_buckets_hold_what_is_not_above_their_bound(values: list[float]) -> None
     below = [sum(each <= bound for each in values) for bound in BOUNDS]
     assert counts == [*below, len(values)]
     assert lines[-1].startswith('asked_count{who="a \\"b\\"\\\\\\n"} ')
+
+
+def lines_of(caplog: pytest.LogCaptureFixture, request: str) -> list[dict[str, Any]]:
+    """Return the lines of a request, as they are written where JSON is asked for."""
+    lines = [JsonLines().format(record) for record in caplog.records]
+    values: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    return [value for value in values if value.get("request") == request]
+
+
+def test_an_answer_has_the_id_of_its_request(api: Client) -> None:
+    def told(given: str | None) -> str:
+        headers = {} if given is None else {"X-Request-Id": given}
+        return api.get("/live", headers=headers).headers["X-Request-Id"]
+
+    assert told("shop/17:a") == "shop/17:a"
+    made = {told(None), told(""), told('17"} {"'), told("7" * 129)}
+    assert len(made) == 4
+    assert all(len(each) == 32 for each in made)
+    refused = api.get("/v1/nothing", headers={"X-Request-Id": "of-a-404"})
+    assert refused.headers["X-Request-Id"] == "of-a-404"
+
+
+def test_a_request_is_a_line_without_what_it_says(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = engine.api_keys.create("shop", "operator")
+    caplog.set_level(logging.INFO, logger="openagents.requests")
+    with calling(engine, is_open=False, secret=key.secret) as api:
+        body = {"workflow": GREETING, "inputs": {"name": "Ada-of-payloads"}}
+        begun = api.post("/v1/runs", json=body, headers={"X-Request-Id": "begins"})
+        path, query = f"/v1/runs/{begun.json()['id']}/history", "?secret=of-queries"
+        api.get(path + query, headers={"X-Request-Id": "reads"})
+        api.get("/of-paths", headers={"X-Request-Id": "misses"})
+    requests = ("begins", "reads", "misses")
+    wait_for(lambda: all(lines_of(caplog, request) for request in requests))
+
+    [line] = lines_of(caplog, "begins")
+    assert line.pop("ms") >= 0
+    assert {name: line[name] for name in line if name != "time"} == {
+        "level": "info",
+        "logger": "openagents.requests",
+        "message": "POST /v1/runs: 201",
+        "request": "begins",
+        "run": begun.json()["id"],
+        "method": "POST",
+        "route": "/v1/runs",
+        "operation": "startRun",
+        "status": 201,
+        "actor": "key:shop",
+        "key": key.key.id,
+    }
+    [line] = lines_of(caplog, "reads")
+    assert (line["route"], line["run"]) == (
+        "/v1/runs/{run}/history",
+        begun.json()["id"],
+    )
+    [line] = lines_of(caplog, "misses")
+    assert (line["route"], line["operation"], line["status"]) == ("", "none", 404)
+    written = "\n".join(JsonLines().format(record) for record in caplog.records)
+    for unsaid in ("Ada-of-payloads", "of-queries", "of-paths", key.secret):
+        assert unsaid not in written
