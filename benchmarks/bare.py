@@ -8,6 +8,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from openagents_json.server.addresses import listening_at
+from openagents_json.server.http_protocol import BoundedHeads
 
 app = FastAPI()
 
@@ -24,7 +25,9 @@ def main() -> None:
     parser.parse_args()
     listening = listening_at("127.0.0.1", 0, 2048)
     print(f"serving on http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, http=BoundedHeads, log_config=None, access_log=False, server_header=False
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -18,6 +18,7 @@ from openagents_json.server.addresses import listening_at_all
 from openagents_json.server.application import Service, create_app
 from openagents_json.server.errors import OpenToOthers
 from openagents_json.server.http.local_callers import LocalCallers, is_local
+from openagents_json.server.http_protocol import BoundedHeads
 
 IDLE_SECONDS: Final = 75
 """So long is a connection kept on which nothing is asked: longer than clients keep theirs.
@@ -109,6 +110,7 @@ def _configured(app: FastAPI) -> uvicorn.Config:
     """Return how an application is served."""
     return uvicorn.Config(
         app,
+        http=BoundedHeads,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -22,7 +22,7 @@ def require_server() -> None:
 
     Raises ServerNotInstalled.
     """
-    require("server", "fastapi", "uvicorn")
+    require("server", "fastapi", "uvicorn", "httptools")
 
 
 def server_is_installed(*, must_be: bool) -> bool:

@@ -18,6 +18,7 @@ from openagents_json.engine import Engine
 from openagents_json.engine.hooks.incoming import Incoming
 from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
 from openagents_json.server.application import Service, create_app, document
+from openagents_json.server.http_protocol import BoundedHeads
 from tests.conftest import Server, wait_for
 
 GREETING = {
@@ -114,7 +115,12 @@ def serving_api(
     """Serve an engine on a port of this machine, and give its URL."""
     app = create_app(engine, service, is_open=is_open)
     config = uvicorn.Config(
-        app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1
+        app,
+        port=0,
+        http=BoundedHeads,
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
     )
     server = _ServerOfThread(config)
     thread = threading.Thread(target=server.run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from httpx import Client, Response
 
 from openagents_json.engine import Engine
 from openagents_json.server.application import ROUTERS
+from openagents_json.server.http_protocol import MOST_HEAD_BYTES
 from tests.conftest import SharedServers
 from tests.integration.services.calling import ASKING, calling, engine_on
 from tests.integration.services.odd_bodies import JSON_TYPE, not_json, unfit
@@ -94,3 +96,20 @@ def test_an_odd_text_in_a_value_is_taken_or_refused(
         method, address, content=body, headers={"Content-Type": JSON_TYPE}
     )
     assert answer.status_code < 500, answer.text
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [b"GET /live HTTP/1.1\r\nHost: x\r\nX-Long: ", b"GET /live?q="],
+    ids=["field", "address"],
+)
+def test_what_does_not_end_is_refused(api: Client, begin: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", api.base_url.port or 0)) as caller:
+        caller.settimeout(60)
+        # Not one byte more than is read: what is left unread takes the answer away with it.
+        caller.sendall(begin + b"a" * (MOST_HEAD_BYTES + 1 - len(begin)))
+        answer = b""
+        while part := caller.recv(65536):
+            answer += part
+    assert b"HTTP/1.1 400 Bad Request" in answer
+    assert api.get("/live").status_code == 200
