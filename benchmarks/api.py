@@ -139,13 +139,15 @@ def table(figures: Mapping[str, Sequence[Figures]]) -> str:
     return "\n".join(lines)
 
 
-async def _watch(address: str, world: World, stop: asyncio.Event) -> int:
+async def _watch(
+    address: str, world: World, stop: asyncio.Event, all_follow: threading.Event
+) -> int:
     """Follow a run with each key until told to stop, and return how many feeds broke off before."""
     host, port = urlsplit(address).hostname, urlsplit(address).port
-    broken = 0
+    broken, begun = 0, 0
 
     async def follow(key: str) -> None:
-        nonlocal broken
+        nonlocal broken, begun
         reader, writer = await asyncio.open_connection(host, port)
         asked = (
             f"GET /v1/runs/{world.open}/events HTTP/1.1\r\nHost: {host}\r\n"
@@ -153,6 +155,9 @@ async def _watch(address: str, world: World, stop: asyncio.Event) -> int:
         )
         writer.write(asked.encode())
         first = await reader.readline()
+        begun += 1
+        if begun == len(world.keys):
+            all_follow.set()
         try:
             while first.startswith(b"HTTP/1.1 200") and await reader.read(65536):
                 pass
@@ -172,14 +177,16 @@ async def _watch(address: str, world: World, stop: asyncio.Event) -> int:
 def watchers(address: str, world: World) -> Iterator[list[int]]:
     """Follow a run with each key for the time of a block; afterwards the list has how many feeds broke off."""
     loop, stop, broken = asyncio.new_event_loop(), asyncio.Event(), list[int]()
+    all_follow = threading.Event()
 
     def watch() -> None:
-        broken.append(loop.run_until_complete(_watch(address, world, stop)))
+        broken.append(loop.run_until_complete(_watch(address, world, stop, all_follow)))
         loop.close()
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
+        assert all_follow.wait(120), "not all watchers were let in"
         yield broken
     finally:
         loop.call_soon_threadsafe(stop.set)
