@@ -114,7 +114,7 @@ class Execution:
 
     def _run(self, job: Job, mask: Mask = NO_MASK) -> cmd.Outcome:
         try:
-            component = self.registry.resolve(job.component)
+            component = self.registry.resolve(job.bound)
         except UnknownComponent:
             return _unknown(job)
         if component.spec.is_async:  # it was not when the run was bound
@@ -133,7 +133,7 @@ class Execution:
 
     async def _run_async(self, job: Job, mask: Mask = NO_MASK) -> cmd.Outcome:
         try:
-            component = self.registry.resolve(job.component)
+            component = self.registry.resolve(job.bound)
         except UnknownComponent:
             return _unknown(job)
         meter = self._meter(component, job, mask)

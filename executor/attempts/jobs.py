@@ -66,6 +66,11 @@ class Job(Struct, frozen=True, gc=False):
         """Return the component reference as the document wrote it."""
         return self.step.component or ""
 
+    @property
+    def bound(self) -> str:
+        """Return the reference with the version that it meant when the run began."""
+        return self.step.bound or self.component
+
 
 class Finished(Struct, frozen=True, gc=False):
     """A job with its outcome, not yet on the log."""

@@ -114,7 +114,7 @@ class LimitsOfTypes:
             return NO_LIMITS
         worker_type = job.step.queue.removesuffix(ASYNC)
         limits = self.types.get(worker_type, NO_TYPE_LIMITS)
-        return limits.of(job.component, self.catalog)
+        return limits.of(job.bound, self.catalog)
 
     def without_memory(self) -> LimitsOfTypes:
         """Return the limits that hold where nothing can be done about memory."""

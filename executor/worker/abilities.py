@@ -10,6 +10,7 @@ from eventstore.run_model import Ability, ClaimReply
 from eventstore.runs import RunStore
 from openagents_json.catalog.registry import Registry
 from openagents_json.workflow.component_spec import ComponentSpec
+from openagents_json.workflow.versions import bound_reference
 
 ASYNC = ".async"
 
@@ -108,9 +109,11 @@ class Abilities:
         return told
 
     def _able(self) -> dict[str, Ability]:
-        names = {name.partition("@")[0] for name in self._components.runnable()}
-        if len(names) > INTRODUCED:
+        full_names = [name.split("@") for name in self._components.runnable()]
+        if len(dict(full_names)) > INTRODUCED:
             return {}
+        names = {name for name, _ in full_names}
+        names |= {bound_reference(name, version) for name, version in full_names}
         return {name: self.can(name) for name in sorted(names)}
 
 

@@ -27,7 +27,7 @@ from openagents_json.components.decorators import (
 from openagents_json.components.errors import InvalidDeclaration, UnknownComponent
 from openagents_json.components.pool import InstancePool
 from openagents_json.workflow.component_spec import ComponentSpec, Schemas
-from openagents_json.workflow.versions import highest
+from openagents_json.workflow.versions import chosen
 
 
 class Registry:
@@ -221,8 +221,8 @@ class Registry:
         versions = self._versions.get(name)
         if not versions:
             return None
-        chosen = highest(version_range, versions)
-        return None if chosen is None else versions[chosen]
+        version = chosen(version_range, versions)
+        return None if version is None else versions[version]
 
     def schemas_of(self, spec: ComponentSpec) -> Schemas | None:
         """Return what the code of a component says of what goes in and comes out; None where others run it."""

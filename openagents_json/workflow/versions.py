@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cmp_to_key
 from typing import Final
 
@@ -51,6 +51,31 @@ def _too_large(text: str) -> bool:
         int(number) > _LARGEST
         for number in re.findall(r"(?<![\w-])\d{16,}(?![\w-])", text, re.ASCII)
     )
+
+
+UNVERSIONED: Final = "0.1.0"
+"""The version of what says none: it promises nothing, so nothing is bound to it."""
+
+_BOUND: Final = "#"
+
+
+def bound_reference(reference: str, version: str) -> str:
+    """Return a reference, a name with an optional `@range`, with the version that it meant when a run began."""
+    if not reference or version in ("", UNVERSIONED):
+        return reference
+    at = "" if "@" in reference else "@"
+    return f"{reference}{at}{_BOUND}{version}"
+
+
+def without_bound(reference: str) -> str:
+    """Return a reference as it was before it was bound."""
+    return reference.partition(_BOUND)[0].removesuffix("@")
+
+
+def chosen(range_or_bound: str, versions: Collection[str]) -> str | None:
+    """Return the version that was meant when a run began; the highest of a range where it is gone."""
+    version_range, _, bound = range_or_bound.partition(_BOUND)
+    return bound if bound in versions else highest(version_range, versions)
 
 
 def highest(version_range: str, versions: Iterable[str]) -> str | None:

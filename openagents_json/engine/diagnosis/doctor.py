@@ -27,6 +27,7 @@ from openagents_json.engine.diagnosis.tampering import changed_beside
 from openagents_json.engine.facade import Engine
 from openagents_json.engine.settings import Settings
 from openagents_json.statuses import CLOSED_RUN
+from openagents_json.workflow.versions import without_bound
 from projections.runs import STATUSES, RunFilter
 
 GOES_ON: Final = tuple(name for name in STATUSES if name not in (*CLOSED_RUN, "paused"))
@@ -205,7 +206,8 @@ def _nobody(
         many = "1 step waits" if steps == 1 else f"{steps} steps wait"
         what = f"{many} in queue {queue}, which no live worker serves"
         if component:
-            what = f"{many} for the component {component}, which no live worker has, in queue {queue}"
+            name = without_bound(component)
+            what = f"{many} for the component {name}, which no live worker has, in queue {queue}"
         remedy = "start a worker with it (openagents worker -c MODULE)"
         yield Finding("error", "component", what, remedy)
 

@@ -223,7 +223,7 @@ class Leases:
         held = RemoteLease(job.lease, request.worker, self._actor, lease_ms)
         if lease_ms < request.lease_ms:
             self._parts.attempts.extend(held)
-        spec = request.components.find(job.component)
+        spec = request.components.find(job.bound)
         return LeasedStep(
             lease=self._parts.tokens.seal(held),
             lease_ms=lease_ms,

@@ -158,12 +158,14 @@ class StepPlan:
     `path` is its place among nested steps, `incoming` and `targets` name steps of the same block.
     `sources` are those that all have to be over before anything is looked at, empty where conditions come into it.
     `secrets` are the texts of its inputs that name secrets; the worker puts them in.
+    `component` is named as in the document, `bound` also with the version that it meant when the run began.
     """
 
     id: str
     path: str
     kind: str
     component: str | None = None
+    bound: str = ""
     queue: str = ENGINE_QUEUE
     priority: int = 0
     incoming: tuple[Edge, ...] = ()

@@ -20,6 +20,7 @@ from openagents_json.workflow.expressions.names import Names
 from openagents_json.workflow.language.step_templates import StepTemplates, ms
 from openagents_json.workflow.language.steps import KIND_OPTIONS, Count, Retry, Step
 from openagents_json.workflow.language.steps import Timeouts as TimeoutOptions
+from openagents_json.workflow.versions import bound_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def compile_step(
         path=path,
         kind=kind_of(step),
         component=model.component,
+        bound=bound_reference(model.component or "", str(binding.get("version", ""))),
         queue=_queue(binding),
         priority=int(model.priority),
         join=join,

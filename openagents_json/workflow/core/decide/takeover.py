@@ -284,6 +284,6 @@ class _Draft:
             scheduled_version=self.times.scheduled.get(path, 1),
             flags=flags,
             ready=ready,
-            component=spec.component or "",
+            component=spec.bound,
         )
         self.restored.append(restored)

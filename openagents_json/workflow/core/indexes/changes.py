@@ -250,7 +250,7 @@ def _ready(plan: Plan, step: str, index: int, delay_ms: int, attempt: int) -> Re
         total_ms=limits.total_ms,
         event_index=index,
         attempt=attempt,
-        component=spec.component or "",
+        component=spec.bound,
     )
 
 
@@ -262,5 +262,5 @@ def _requeued(plan: Plan, step: str, delay_ms: int) -> RequeuedStep:
         delay_ms=delay_ms,
         schedule_to_start_ms=limits.schedule_to_start_ms,
         start_to_close_ms=limits.start_to_close_ms,
-        component=spec.component or "",
+        component=spec.bound,
     )
