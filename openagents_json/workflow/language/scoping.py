@@ -75,6 +75,8 @@ def _with(own: frozenset[str], around: Set[str]) -> Set[str]:
 
 def local(names: Names, *more: str) -> Names:
     """Return names with those of a place added."""
+    if not more:
+        return names
     return replace(names, local=names.local | set(more))
 
 

@@ -197,6 +197,8 @@ def _check_texts(
 ) -> None:
     """Look for secrets in options of a step or a document; `shown` are those in which a name may tell of one."""
     for option in (*shown, *_WRITTEN):
+        if option not in options:
+            continue
         is_shown = option in shown
         for at, name, text in _texts(
             options.get(option), f"{pointer}/{option}", option

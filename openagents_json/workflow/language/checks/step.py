@@ -96,7 +96,8 @@ class StepCheck:
             if key in step:
                 self._value(without_schemas(step[key]), self.inner, key)
         for key in ("mutex", "rate_limit", "fairness"):
-            self._value(step.get(key), self.inner, key)
+            if key in step:
+                self._value(step[key], self.inner, key)
 
     def _value(self, value: Any, names: Names, option_path: str) -> None:
         pointer = f"{self.pointer}/{option_path}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from openagents_json.workflow.errors import InvalidPattern
 from openagents_json.workflow.expressions.patterns import compile_pattern
 from openagents_json.workflow.expressions.templates import escape
+from openagents_json.workflow.language.checks.accepting import Accepts, accepting
 from openagents_json.workflow.language.checks.keys import ITEMS
 from openagents_json.workflow.language.checks.shapes import array_of, object_of
 from openagents_json.workflow.language.problems import Collector, Nearest
@@ -46,6 +47,8 @@ def check_item_structure(
     item: Any, name: str, pointer: str, collector: Collector
 ) -> None:
     """Look at the shape of one of the steps, or of the connections, of a document."""
+    if _accepting()[name](item):
+        return
     validator = _validators()[name]
     if next(validator.iter_errors(item), None) is None:
         return
@@ -61,6 +64,13 @@ def _without_items(document: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(items, list | tuple):
             rest[name] = [None] if items else []
     return rest
+
+
+@lru_cache(maxsize=1)
+def _accepting() -> Mapping[str, Accepts]:
+    """Return what tells of an item whether it surely has the right shape."""
+    schemas = _schemas()
+    return {name: accepting(schemas[name], schemas[name]["$defs"]) for name in ITEMS}
 
 
 @lru_cache(maxsize=1)
