@@ -22,6 +22,7 @@ COMMANDS = {
     "steps": "cli.commands.runs.tables:steps",
     "components": "cli.commands.components.group:components",
     "workers": "cli.commands.fleet.workers:workers",
+    "fairness": "cli.commands.fleet.fairness:fairness",
     "usage": "cli.commands.runs.tables:usage",
     "projections": "cli.commands.projections:projections",
     "audit": "cli.commands.audit:audit",

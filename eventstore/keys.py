@@ -8,7 +8,7 @@
 <prefix>:{<p>}:head:<stream> hash    v version, lc last commit id; runs have more, see lua/runs_common.lua
 <prefix>:{<p>}:checkpoints   hash    consumer -> n
 <prefix>:{<p>}:due, ready:<queue>, view:<name>, blob:<sha>   see lua/runs_common.lua
-<prefix>:{<p>}:fair:<queue>, fair:<queue>|<key>, ring:<queue>, turn:<queue>   whose turn it is among keys, see there
+<prefix>:{<p>}:fair:<queue>, fair:<queue>|<key>, ring:<queue>, turn:<queue>, weights   whose turn it is, see there
 <prefix>:{<p>}:ready:<queue>|<component>, aside:<queue>, has:<hash>   what waits for which workers, see there
 <prefix>:{<p>}:claim:<id>    string  what a claim took, for whoever lost the reply; expires, see lua/claim.lua
 <prefix>:{<p>}:refs:<sha>    set     runs that refer to a blob
@@ -157,6 +157,14 @@ class Keyspace:
     def fair(self, partition: int, queue: str) -> bytes:
         """Name the set that counts the steps of a queue that have fairness keys."""
         return self._key(partition, f"fair:{queue}")
+
+    def ring(self, partition: int, queue: str) -> bytes:
+        """Name the fairness keys of a queue by whose turn it is."""
+        return self._key(partition, f"ring:{queue}")
+
+    def weights(self, partition: int) -> bytes:
+        """Name the weights of fairness keys that were said from outside."""
+        return self._key(partition, "weights")
 
     def aside(self, partition: int, queue: str) -> bytes:
         """Name the set of components for which steps of a queue were set aside."""

@@ -151,6 +151,10 @@ class RunStore(Protocol):
         """
         ...
 
+    def weigh(self, weights: Mapping[str, int | None]) -> None:
+        """Say which weights fairness keys have from now on, whatever their steps say; None for what those say."""
+        ...
+
     def beat(
         self, leases: Sequence[Lease], lease_ms: int, *, begin: bool = False
     ) -> list[int]:

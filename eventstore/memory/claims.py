@@ -33,11 +33,16 @@ class Look:
     """
 
     def __init__(
-        self, work: WorkIndex, queue: str, able: Mapping[str, Ability]
+        self,
+        work: WorkIndex,
+        queue: str,
+        able: Mapping[str, Ability],
+        weights: Mapping[str, int],
     ) -> None:
         self._work = work
         self._queue = queue
         self._able = able
+        self._weights = weights
         self.takers: list[StepKey] = []
         self.aside: list[StepKey] = []
         self.unknown: list[str] = []
@@ -97,7 +102,7 @@ class Look:
                 turns.spend()
                 return looked_at
             if may is None:
-                may = self._weight
+                may = self._weights.get(turns.first or UNKEYED, self._weight)
             may -= verdict is Verdict.TAKE
             if may == 0:
                 turns.end()

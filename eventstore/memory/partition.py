@@ -73,6 +73,7 @@ class Partition:
         self.blobs: dict[str, bytes] = {}
         self.snapshots: dict[str, bytes] = {}
         self.names: dict[str, str] = {}
+        self.weights: dict[str, int] = {}
 
     def commit(self, commit: Commit, now_ms: int) -> Committed:
         """Carry out a commit: all of it, or the facts in it alone, or nothing."""

@@ -112,7 +112,7 @@ class MemoryRunStore(MemoryRunReads):
         if claim.able:
             self.tell(claim.partition, claim.having, claim.able)
         able = partition.abilities.get(claim.having, {})
-        look = Look(partition.work, claim.queue, able)
+        look = Look(partition.work, claim.queue, able, partition.weights)
         if (
             until > now
         ):  # the reply was lost: whoever asks again has begun nothing of it
@@ -191,6 +191,15 @@ class MemoryRunStore(MemoryRunReads):
         """Say which components, as documents name them, workers can run that have the components of a hash."""
         with self._changed:
             self._partitions[partition].abilities.setdefault(having, {}).update(able)
+
+    def weigh(self, weights: Mapping[str, int | None]) -> None:
+        """Say which weights fairness keys have from now on, whatever their steps say; None for what those say."""
+        with self._changed:
+            for partition in self._partitions:
+                kept = {**partition.weights, **weights}
+                partition.weights = {
+                    key: weight for key, weight in kept.items() if weight is not None
+                }
 
     # -- leases and time ---------------------------------------------------------------------------------
 

@@ -200,6 +200,25 @@ class RedisRunStore(RedisRunCommits):
             PlainCall((b"EXPIRE", name, HAS_SECONDS)),
         ]
 
+    def weigh(self, weights: Mapping[str, int | None]) -> None:
+        """Say which weights fairness keys have from now on; each partition hears of it by itself.
+
+        Raises StoreUnavailable where some may not have: said again, it is the same.
+        """
+        given = {key: weight for key, weight in weights.items() if weight is not None}
+        pairs = [text for pair in given.items() for text in pair]
+        taken_back = [key for key in weights if key not in given]
+        calls: list[Call] = []
+        for partition in range(self.keys.partitions):
+            name = self.keys.weights(partition)
+            calls += [
+                essential(b"HSET", name, *pairs[i : i + PART])
+                for i in range(0, len(pairs), PART)
+            ]
+            if taken_back:
+                calls.append(PlainCall((b"HDEL", name, *taken_back)))
+        self.call(calls)
+
     # -- leases and time ---------------------------------------------------------------------------------
 
     def beat(

@@ -64,6 +64,18 @@ class RunFairnessContract:
         names = taken(store, 12 // at_most, at_most=at_most)
         assert keys(names) == "aaabaaabaaab"
 
+    def test_a_weight_that_is_said_counts_for_what_waits_already(
+        self, store: RunStore
+    ) -> None:
+        waiting(store, "a", 30)
+        waiting(store, "b", 30)
+        store.commit(started(*(ready(f"p{i}") for i in range(9)), run="0-p"))
+        assert keys(taken(store, 3)) == "abp"
+        store.weigh({"a": 3, "b": 2, "": 2, "c": None})
+        assert keys(taken(store, 1, at_most=7)) == "aaabbpp"
+        store.weigh({"a": None, "": None})
+        assert keys(taken(store, 1, at_most=8)) == "abbpabbp"
+
     def test_steps_without_a_key_are_one_more_key(self, store: RunStore) -> None:
         store.commit(started(*(ready(f"p{i}") for i in range(5)), run="0-p"))
         waiting(store, "a", 5)

@@ -12,7 +12,7 @@ from eventstore.redis.coordination.members import Directory
 from eventstore.redis.driver.outages import Outage, level_of
 from executor.coordination.zones import ZONES_VERSION
 from executor.worker.abilities import Fleet, Runnable, all_queues
-from executor.worker.orders import OrderBook, orders_for
+from executor.worker.orders import KeyWeights, OrderBook, orders_for
 from executor.worker.runtime import WorkSettings
 
 log = logging.getLogger(__name__)
@@ -42,12 +42,14 @@ class Members:
         reach_all: Callable[[], None] = lambda: None,
         orders: OrderBook,
         tell_ready: Callable[[bool], None] = lambda _: None,
+        weights: KeyWeights,
     ) -> None:
         self._directory = directory
         self._worker = worker
         self._reach_all = reach_all
         self._orders = orders
         self._tell_ready = tell_ready
+        self._weights = weights
         self._outage = Outage(log, steady_ms)
         self._doubt = threading.Event()
         self._look_after = look_after
@@ -129,6 +131,7 @@ class Members:
         if in_force is not None:
             queues = self._info["queues"]
             self._orders.heed(orders_for(self._worker, queues, in_force))
+            self._weights.heed(in_force)
 
     def doubt(self) -> None:
         """Hear that somebody here could not reach the store: the next beat, which says whether it is away, is now."""

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 PAUSE: Final = "pause"
 CONCURRENCY: Final = "concurrency"
 DRAIN: Final = "drain"
+WEIGHT: Final = "weight"
 
 
 def to_type(name: str) -> str:
@@ -30,6 +31,21 @@ def to_type(name: str) -> str:
 def to_worker(name: str) -> str:
     """Name one process."""
     return f"worker:{name}"
+
+
+def to_key(name: str) -> str:
+    """Name all steps of a fairness key."""
+    return f"key:{name}"
+
+
+def weights_in(in_force: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Return the weights of fairness keys that hold."""
+    front = f"{WEIGHT} {to_key('')}"
+    return {
+        name.removeprefix(front): int(order["at_most"])
+        for name, order in in_force.items()
+        if name.startswith(front)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,26 @@ class StopSignal(Protocol):
     def is_set(self) -> bool:
         """Tell whether it has to."""
         ...
+
+
+class KeyWeights:
+    """Sees to it that all partitions have the weights of fairness keys that were said.
+
+    Who says one writes it there himself. Should he die at that, or a partition be away, all workers do it after him.
+    """
+
+    def __init__(self, weigh: Callable[[Mapping[str, int | None]], None]) -> None:
+        """See to it with `weigh`, which tells the store."""
+        self._weigh = weigh
+        self._heeded: Mapping[str, int] = {}
+
+    def heed(self, in_force: Mapping[str, Mapping[str, Any]]) -> None:
+        """Tell the store what is not as it was at the last beat."""
+        weights = weights_in(in_force)
+        if weights == self._heeded:
+            return
+        self._weigh({**dict.fromkeys(self._heeded), **weights})
+        self._heeded = weights
 
 
 class OrderBook:

@@ -6,7 +6,7 @@ Each is imported when it is asked for, because most programs need none of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from openagents_json.engine.hooks.doors import HookDoors
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from openagents_json.engine.wiring.client import Core
     from openagents_json.engine.wiring.parts import LazyParts
     from openagents_json.engine.worker_types.control import WorkerControl
+    from openagents_json.engine.worker_types.fairness import KeyShares
     from openagents_json.workflow.types import Json
     from projections.reader import Views
 
@@ -135,18 +136,20 @@ class Services(HookDoors):
         return WorkerControl(self.core.directory, self.actor)
 
     @property
+    def fairness(self) -> KeyShares:
+        """Return the fairness keys whose steps wait, and their weights."""
+        from openagents_json.engine.worker_types.fairness import KeyShares
+
+        return KeyShares(self.core, self.actor)
+
+    @property
     def locks(self) -> Locks:
         """Return the locks of the store: leases with a token, which the store compares with each write."""
         from executor.clock import worker_id
         from openagents_json.engine.locking.locks import Locks
 
-        core = self.core
-        return Locks(
-            core.store,
-            lambda: worker_id(self.actor),
-            core.clock.steady_ms,
-            self.actor,
-        )
+        core, identity = self.core, partial(worker_id, self.actor)
+        return Locks(core.store, identity, core.clock.steady_ms, self.actor)
 
     @property
     def files(self) -> RunFiles:

@@ -196,7 +196,10 @@ end
 local function leave_front()
   if ring.at < #ring.keys then ring.at = ring.at + 1 else ring.again = ring.again + 1 end
 end
-local function weight_of(f) return f.share and tonumber(string.match(f.share, '^%d+')) or 1 end
+local function weight_of(f, key)
+  local weight = redis.call('HGET', B .. 'weights', key) or f.share and string.match(f.share, '^%d+')
+  return math.max(1, tonumber(weight or '1') or 1)
+end
 local looks, turn = 20 * size, {}
 local function take_turn(key)
   local may = turn.key == key and turn.left or nil
@@ -211,7 +214,7 @@ local function take_turn(key)
       return
     end
     found[#found + 1] = f
-    may = may or weight_of(f)
+    may = may or weight_of(f, key)
     if f.what == 'take' then takers, may = takers + 1, may - 1 end
     if may == 0 then
       leave_front()

@@ -19,6 +19,7 @@
 --   B fair:<queue>  zset    the steps with a fairness key that may be claimed now, scored as in ready: for who counts them
 --   B fair:<queue>|<key> zset  the same, of one key: claims take them from here
 --   B ring:<queue>  zset    the keys of which there are such, by their places in the round; "" stands for the ready sets
+--   B weights       hash    key -> its weight, where that was said from outside, whatever its steps say
 --   B turn:<queue>  string  <how many>|<key>: so many steps the first key of the round may still have before it goes to the end
 --   B has:<hash>    hash    component as documents name it -> 0, or 1 and the build behind it: whether workers with these
 --                           components can run it; expires

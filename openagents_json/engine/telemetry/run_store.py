@@ -90,6 +90,7 @@ class MeasuredRunStore:
         self._due = meter.timed("due", store.due)
         # What is only timed.
         self.tell = meter.timed("tell", store.tell)
+        self.weigh = meter.timed("weigh", store.weigh)
         self.postpone = meter.timed("postpone", store.postpone)
         self.read = meter.timed("read", store.read)
         self.first = meter.timed("first", store.first)

@@ -16,7 +16,7 @@ from executor.clock import worker_id
 from executor.coordination.children import Children
 from executor.worker.abilities import Abilities
 from executor.worker.membership import Members
-from executor.worker.orders import OrderBook
+from executor.worker.orders import KeyWeights, OrderBook
 from executor.worker.relay import CrossRunServices, Relay, owned
 from executor.worker.runtime import Runtime, WorkSettings
 from executor.worker.watchdog import Watchdog
@@ -119,6 +119,7 @@ def _members(
         reach_all=core.connection.reach_primaries,
         orders=orders,
         tell_ready=tell_ready,
+        weights=KeyWeights(core.runs.weigh),
     )
     core.connection.on_doubt = members.doubt
     return members

@@ -18,8 +18,9 @@ KEPT_MS: Final = 24 * 3_600_000
 class WorkerOrder:
     """Something that workers were told, `by` somebody for a `reason`.
 
-    `what` is pause, concurrency or drain, `target` is `type:<worker type>` or `worker:<id>`; `holds` is false where it
-    was taken back. `at_most` is how many steps may run at a time.
+    `what` is pause, concurrency, drain or weight, `target` is `type:<worker type>`, `worker:<id>` or
+    `key:<fairness key>`; `holds` is false where it was taken back. `at_most` is how many steps may run at a time, or
+    the weight.
     """
 
     what: str
@@ -87,6 +88,13 @@ class WorkerControl:
             serving = [name for name in alive if worker_type in alive[name]["queues"]]
             targets = [to_worker(name) for name in sorted(serving)]
         return [self._say(DRAIN, target, reason) for target in targets]
+
+    def give(
+        self, what: str, target: str, reason: str, *, at_most: int | None
+    ) -> WorkerOrder:
+        """Say a number for what claims heed themselves; None takes it back."""
+        holds = at_most is not None
+        return self._say(what, target, reason, holds=holds, at_most=at_most or 0)
 
     def log(self, limit: int = 100) -> list[WorkerOrder]:
         """Return what workers were told, the latest first."""

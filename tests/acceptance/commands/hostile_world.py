@@ -413,6 +413,12 @@ class World:
             ],
             "worker": [["--url", f"redis://127.0.0.1:1/{WORD}"]],
             "usage": [[], ["--by", "label"]],
+            "fairness list": [[]],
+            "fairness weight": [
+                [EVIL, "3", "--reason", EVIL],
+                [EVIL, "--of-steps", "--reason", EVIL],
+                [EVIL],
+            ],
             "workers list": [[]],
             "workers pause": [[EVIL], ["--type", EVIL, "--reason", EVIL]],
             "workers resume": [["--type", EVIL]],

@@ -47,6 +47,7 @@ OF_WORKFLOWS = {
 
 EMPTY = {
     "workers log",
+    "fairness list",
     "api-keys list",
     "hooks list",
     "hooks deliveries",

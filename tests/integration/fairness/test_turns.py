@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from eventstore.errors import InvalidRequest
 from eventstore.keys import Keyspace
 from eventstore.redis.runs import RedisRunStore
 from eventstore.run_model import ClaimRequest
 from eventstore.testing.commits import ready, started
+from executor.worker.orders import KeyWeights
 from openagents_json import Registry
 from openagents_json.engine import Engine
 from openagents_json.work_index import IndexChanges, Share
@@ -155,3 +157,50 @@ def test_a_worker_lets_one_run_through_beside_a_long_one(server: Server) -> None
         engine.wait(long, timeout=120)
     assert len(done) == 121
     assert done.index("b") <= 60
+
+
+def test_a_weight_is_said_while_steps_wait_and_is_on_record_with_its_reason(
+    server: Server,
+) -> None:
+    prefix = server.prefix()
+    with Engine.connect(
+        server.url,
+        prefix=prefix,
+        components=worker_parts(),
+        workers=0,
+        partitions=2,
+        actor="ada",
+    ) as engine:
+        runs = {
+            customer: [
+                engine.start(document(30), {"customer": customer}) for _ in range(6)
+            ]
+            for customer in "ab"
+        }
+        shares = engine.fairness.waiting()
+        told = [(x.worker_type, x.key, x.steps, x.weight, x.overridden) for x in shares]
+        assert told == [("tool", "a", 180, 1, False), ("tool", "b", 180, 1, False)]
+        order = engine.fairness.weigh("a", 4, reason="their month ends")
+        assert (order.what, order.target, order.at_most) == ("weight", "key:a", 4)
+        assert [(x.by, x.reason) for x in engine.control.log()] == [
+            ("ada", "their month ends")
+        ]
+        assert {x.key: x.weight for x in engine.fairness.waiting()} == {"a": 4, "b": 1}
+        store = RedisRunStore(server.connect(), Keyspace(prefix, 2))
+        where = store.partition_of(runs["a"][0])
+        mine = [run for run in runs["b"] if store.partition_of(run) == where]
+        request = ClaimRequest(where, "tool", 10, "w", "h", {"work": True})
+        [reply] = store.claim([request], worker="w", lease_ms=MINUTES)
+        by_key = Counter(claim.lease.run in runs["a"] for claim in reply.claimed)
+        assert by_key[True] >= 8 if mine else by_key[True] == 10
+        with pytest.raises(InvalidRequest):
+            engine.fairness.weigh("a", 0)
+        # What a partition has missed, a worker sees to with its beat.
+        engine.core.connection.command(b"DEL", store.keys.weights(where))
+        weights = KeyWeights(engine.core.runs.weigh)
+        weights.heed(engine.core.directory.orders.in_force())
+        read = engine.core.connection.client.hgetall
+        assert read(store.keys.weights(where)) == {b"a": b"4"}
+        engine.fairness.weigh("a", None)
+        weights.heed(engine.core.directory.orders.in_force())
+        assert read(store.keys.weights(where)) == {}
