@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from fastapi import APIRouter, FastAPI
 
 from openagents_json.engine import Engine
+from openagents_json.engine.diagnosis.progress import progress_of
 from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
 from openagents_json.server.execution import (
     api_keys,
@@ -32,6 +33,7 @@ from openagents_json.server.http.known_keys import KnownKeys
 from openagents_json.server.http.problems import ProblemDetails, add_problems
 from openagents_json.server.http.security_headers import SecurityHeaders
 from openagents_json.server.observing import health, metrics
+from openagents_json.server.observing.kept_progress import KeptProgress
 from openagents_json.server.observing.metrics import CountedRequests
 from openagents_json.server.observing.request_log import LoggedRequests
 from openagents_json.server.page import routes as page
@@ -112,6 +114,7 @@ def services_on(engine: Engine, *, is_open: bool) -> Services:
         None if is_open else keys,
         engine.log_positions,
         _metrics_of(engine),
+        KeptProgress(lambda: progress_of(engine), engine.clock.steady_ms),
     )
 
 
@@ -142,7 +145,7 @@ def _app(service: Service) -> FastAPI:
         app.include_router(router, prefix="/v1", responses={"default": PROBLEM})
     if service != "registry":
         app.include_router(inbound.router)
-    app.include_router(health.router)
+    app.include_router(health.router, responses={"default": PROBLEM})
     app.include_router(metrics.router, responses={"default": PROBLEM})
     add_problems(app)
     return app

@@ -11,6 +11,7 @@ LimitReached
 +-- TooManyRequests     an API key has sent all requests that it may for now
 Unavailable
 +-- ServicesNotReady    the application around the services has not begun
++-- ProgressStalled     the store answers, and its runs make no progress
 OpenAgentsError
 +-- Unauthenticated     a request says nothing of who sends it, or nothing that is true
 +-- ServerNotInstalled  the packages that the services stand on are not installed
@@ -118,6 +119,18 @@ class ServicesNotReady(Unavailable):
         super().__init__(
             "the services of this application are not open",
             remedy="let the server run the lifespan of the application",
+        )
+
+
+class ProgressStalled(Unavailable):
+    """The store answers, and its runs make no progress: somebody asked whether they do."""
+
+    code = "progress_stalled"
+
+    def __init__(self, details: str) -> None:
+        super().__init__(
+            f"runs make no progress: {details}",
+            remedy="look at `openagents doctor`, and whether workers are alive",
         )
 
 

@@ -64,7 +64,8 @@ def page() -> str:
                 ]
         parts.append("\n")
     parts.append(
-        "`GET /live` says that the process answers, `GET /ready` that its store does too.\n"
+        "`GET /live` says that the process answers, `GET /ready` that its store does too and whether "
+        "runs make progress ([probes](../how-to/serve-over-http.md#probes)).\n"
     )
     return "".join(parts)
 

@@ -81,6 +81,13 @@ class Directory:
         """Say that a process has ended."""
         self._store.call([PlainCall((b"HDEL", self._workers, worker))])
 
+    def served_lately(self) -> set[str]:
+        """Return the worker types that processes and workers over HTTP have served within the last hour."""
+        keys = (self._workers, self._remote)
+        replies = self._store.call([PlainCall((b"HGETALL", key)) for key in keys])
+        infos = [info for reply in replies for info in _entries(reply).values()]
+        return {queue for info in infos for queue in info["queues"]}
+
     def workers(self) -> dict[str, dict[str, Any]]:
         """Return who is alive and runs steps, with their info: processes, and workers over HTTP."""
         processes = self._alive(self._workers, self._call(self._workers, {}))

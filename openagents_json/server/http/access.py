@@ -20,6 +20,7 @@ from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
 from openagents_json.server.errors import RoleTooLow, ServicesNotReady, Unauthenticated
 from openagents_json.server.http.known_keys import KnownKeys
 from openagents_json.server.http.rates import count
+from openagents_json.server.observing.kept_progress import KeptProgress
 
 
 class Role(IntEnum):
@@ -46,6 +47,7 @@ class Services:
     keys: KnownKeys | None
     positions: LogPositions
     metrics: PrometheusTelemetry
+    progress: KeptProgress
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     layouts: Layouts = field(default_factory=Layouts)
 
