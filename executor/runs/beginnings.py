@@ -41,7 +41,8 @@ class Start:
     `request` is what its caller asked for under an idempotency key; without one, whoever starts it again means it.
     `awaited` tells that its caller waits for its end, which is noted with the start then. A `name` is one that the run
     takes from another run, "" for none; a `signal` comes with its first commit. One that begins `if_room` is refused
-    while too many steps of its worker types are ready; those that work under way begins are not.
+    while too many steps of its worker types are ready; those that work under way begins are not. One that is
+    `debounced` by a key begins when no other of that was started for so many ms, and else is cancelled.
     """
 
     run: str
@@ -57,6 +58,7 @@ class Start:
     name: tuple[str, str] | None = None
     signal: cmd.SendSignal | None = None
     if_room: bool = False
+    debounced: tuple[str, int] | None = None
 
 
 class _Beginning(NamedTuple):
@@ -251,6 +253,7 @@ class RunBeginnings:
             budget=start.budget,
             signal=start.signal,
             name="" if start.name is None else start.name[0],
+            debounced=start.debounced,
         )
         commit_id = start.commit_id or self._committer.commit_id()
         built = build(

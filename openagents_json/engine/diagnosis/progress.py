@@ -73,8 +73,8 @@ def _unserved(engine: Engine) -> str:
     alive = engine.core.directory.workers().values()
     served = {queue for info in alive for queue in info["queues"]}
     lately = engine.core.directory.served_lately()
-    known = {*USUAL_TYPES, *queues_of(engine.registry), *lately} - served
-    loads = load_by_queue(engine, sorted(known)).values()
+    types = {*USUAL_TYPES, *queues_of(engine.registry), *lately} - served
+    loads = load_by_queue(engine, sorted(types)).values()
     waiting = [load for load in loads if load.backlog and load.oldest_ms > LATE_MS]
     if not waiting:
         return ""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from openagents_json.engine.api_keys import ApiKeys
-    from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
+    from openagents_json.engine.hooks.actions import StartsAndSignals
+    from openagents_json.engine.hooks.service import Hooks
     from openagents_json.engine.webhooks.service import PlansAndLocks, Webhooks
     from openagents_json.engine.wiring.client import Core
 

@@ -22,6 +22,8 @@ from openagents_json.workflow.types import Json
 VISIBLE: Final = frozenset({"body", "headers", "delivery"})
 """The names that expressions of a hook may use."""
 
+LONGEST_KEY: Final = 200
+
 Decision = dict[str, Any]
 """What a delivery comes to, as it is kept with it: `start` or `signal` with their values."""
 
@@ -75,13 +77,22 @@ def mapped(spec: HookSpec) -> Mapped:
         condition = None
         if spec.filter is not None:
             condition = compile_condition(spec.filter, names, "/filter")
-        asked = {} if action is None else action.model_dump()
+        asked = {} if action is None else _asked(action)
         values = compile_value(asked, names, f"/{kind}")
         for template in (condition, values):
             _check_names(template)
         return Mapped(condition, values, kind)
     except ExpressionError as error:
         raise InvalidHook(f"{error.pointer}: {error.reason}") from None
+
+
+def _asked(action: StartAction | SignalAction) -> dict[str, Any]:
+    """Return what an action is asked with; a key that is left out is told from one that comes to nothing."""
+    asked = action.model_dump()
+    debounce = asked.get("debounce") or {}
+    if debounce.get("key", "") is None:
+        del debounce["key"]
+    return asked
 
 
 def _check_names(template: Template | None) -> None:
@@ -109,6 +120,7 @@ def _check(kind: str, values: Any) -> None:
         labels = values["labels"] or {}
         if not all(isinstance(value, str) for value in labels.values()):
             raise HookNotMapped("/start/labels", "a label is no text")
+        _check_key(values["debounce"])
         return
     if not isinstance(values["run"], str) or not values["run"]:
         raise HookNotMapped("/signal/run", "it is no id of a run")
@@ -116,3 +128,18 @@ def _check(kind: str, values: Any) -> None:
         raise HookNotMapped("/signal/name", "it is no text")
     if not isinstance(values["key"], str | None):
         raise HookNotMapped("/signal/key", "it is no text")
+
+
+def _check_key(debounce: Mapping[str, Any] | None) -> None:
+    """Refuse what is no key to debounce by.
+
+    Raises HookNotMapped.
+    """
+    if not debounce or "key" not in debounce:
+        return
+    key = debounce["key"]
+    if isinstance(key, int) and not isinstance(key, bool):
+        return
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+        reason = f"it is no whole number, and no text of 1 to {LONGEST_KEY} characters"
+        raise HookNotMapped("/start/debounce/key", reason)

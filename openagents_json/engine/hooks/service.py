@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from eventstore.redis.coordination.hook_deliveries import (
     MOST_DELIVERIES,
@@ -22,7 +22,12 @@ from eventstore.redis.coordination.hook_deliveries import (
 from eventstore.redis.coordination.records import RecordTable
 from executor.clock import ulid
 from openagents_json.engine.answers.hooks import Delivery, HookInfo, ReceivedDelivery
-from openagents_json.engine.documents import WorkflowReference
+from openagents_json.engine.hooks.actions import (
+    SIGNALLED,
+    STARTED,
+    StartsAndSignals,
+    carry_out,
+)
 from openagents_json.engine.hooks.contents import Contents, Envelope
 from openagents_json.engine.hooks.errors import (
     DeliveryDiffers,
@@ -42,7 +47,6 @@ from openagents_json.engine.hooks.incoming import (
 from openagents_json.engine.hooks.mapping import Decision, mapped
 from openagents_json.engine.hooks.signatures import FindSecret, scheme_of, verify
 from openagents_json.engine.hooks.spec import HookSpec, spec_of
-from openagents_json.engine.wiring.client import Core
 from openagents_json.errors import OpenAgentsError, Unavailable
 from openagents_json.workflow.types import Json
 
@@ -50,8 +54,6 @@ log = logging.getLogger(__name__)
 
 RECEIVED: Final = "received"
 FILTERED: Final = "filtered"
-STARTED: Final = "started"
-SIGNALLED: Final = "signalled"
 FAILED: Final = "failed"
 SETTLED: Final = frozenset({FILTERED, STARTED, SIGNALLED})
 """What a delivery has come to for good: sent again, it is answered so."""
@@ -60,40 +62,6 @@ LONGEST_ERROR: Final = 1_000
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ID: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
-
-
-class StartsAndSignals(Protocol):
-    """What an engine does for deliveries."""
-
-    actor: str
-
-    @property
-    def core(self) -> Core:
-        """Return the parts of the engine."""
-
-    def acting_as(self, actor: str) -> StartsAndSignals:
-        """Return the engine in the name of somebody."""
-
-    def start(
-        self,
-        workflow: Any,
-        inputs: Mapping[str, Json] | None = None,
-        *,
-        idempotency_key: str | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> str:
-        """Start a run."""
-
-    def signal(
-        self,
-        run: str,
-        name: str,
-        payload: Json = None,
-        *,
-        key: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> None:
-        """Send a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +202,7 @@ class Hooks:
             return ReceivedDelivery(stored.id, FILTERED)
         key = idempotency_key or ulid(self._clock.now_ms())
         once = _key("replay", name, f"{stored.id}\0{self._engine.actor}\0{key}")
-        status, run = _carry_out(self._engine, decision, once)
+        status, run = carry_out(self._engine, name, decision, once)
         self._deliveries.note(name, stored.id, status, run, again=True)
         return ReceivedDelivery(stored.id, status, run)
 
@@ -283,7 +251,8 @@ class Hooks:
         """Carry a delivery out, and note what came of it."""
         engine = self._engine.acting_as(f"hook:{name}")
         try:
-            status, run = _carry_out(engine, decision, _key("hook", name, delivery))
+            once = _key("hook", name, delivery)
+            status, run = carry_out(engine, name, decision, once)
         except Unavailable:
             raise  # it may have begun: sent again, it goes on from here
         except OpenAgentsError as error:
@@ -345,29 +314,6 @@ def _seen(hook: str, delivery: str, contents: Contents) -> dict[str, Json]:
         "headers": headers,
         "delivery": {"id": delivery, "hook": hook},
     }
-
-
-def _carry_out(
-    engine: StartsAndSignals, decision: Mapping[str, Any], key: str
-) -> tuple[str, str]:
-    """Start a run, or send a signal, once for a key; gives what came of it, and the run."""
-    if "start" in decision:
-        start = decision["start"]
-        # A text in the place of a workflow names a published one, and never a file of this machine.
-        workflow = WorkflowReference(start["workflow"])
-        run = engine.start(
-            workflow, start["inputs"], labels=start["labels"], idempotency_key=key
-        )
-        return STARTED, str(run)
-    signal = decision["signal"]
-    engine.signal(
-        signal["run"],
-        signal["name"],
-        signal["payload"],
-        key=signal["key"],
-        idempotency_key=key,
-    )
-    return SIGNALLED, signal["run"]
 
 
 def _key(kind: str, hook: str, delivery: str) -> str:

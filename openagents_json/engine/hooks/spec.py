@@ -86,12 +86,23 @@ class Signature(_Part):
         return self
 
 
+class Debounce(_Part):
+    """Of the deliveries of a key, let the last one start a run, when none has come for so many seconds.
+
+    `key` may have expressions; without one, all deliveries of the hook have the same.
+    """
+
+    seconds: float = Field(gt=0, le=86_400)
+    key: Expression | None = None
+
+
 class StartAction(_Part):
     """Start a run of a published workflow; `inputs` may have expressions."""
 
     workflow: str = Field(min_length=1, max_length=300)
     inputs: dict[str, Any] | Expression = Field(default_factory=dict)
     labels: dict[str, str] | None = None
+    debounce: Debounce | None = None
 
 
 class SignalAction(_Part):

@@ -161,6 +161,24 @@ class Starting:
         handled = started_under_key(self.core, start, asked, self.actor)
         return RunHandle(handled.session.run, self._runs, is_new=handled.changed)
 
+    def start_debounced(
+        self,
+        workflow: Document,
+        inputs: Mapping[str, Json] | None = None,
+        *,
+        debounced: tuple[str, int],
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
+        """Start a run that begins when no other of its key was started for so many ms, and give its id.
+
+        A newer start of the key cancels it before it has begun. What the document says of that holds, too. Raises as
+        `start` does.
+        """
+        start = self._start_of(workflow, inputs or {}, idempotency_key, labels)
+        start = replace(start, debounced=debounced)
+        return self.core.starter.start(start, actor=self.actor).session.run
+
     def start_many(
         self,
         requests: Sequence[tuple[Document, Mapping[str, Json]]],

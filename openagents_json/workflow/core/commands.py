@@ -16,7 +16,7 @@ class StartRun(Struct, frozen=True, gc=False):
 
     `cancelled` is why it ends before it does anything: its id is taken, so that nobody begins it later. `budget` is
     what its caller says of how much it may use, by the fields of `usage.Budget`. A `signal` comes with it. `name` is
-    what its business key is in the store.
+    what its business key is in the store. It is `debounced` by a key for so many ms, beside what its document says.
     """
 
     run: str
@@ -27,6 +27,7 @@ class StartRun(Struct, frozen=True, gc=False):
     budget: Mapping[str, Json] | None = None
     signal: SendSignal | None = None
     name: str = ""
+    debounced: tuple[str, int] | None = None
 
 
 class Completed(Struct, frozen=True, gc=False):

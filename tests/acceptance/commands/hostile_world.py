@@ -10,8 +10,9 @@ from typing import Any, cast
 from eventstore.redis.leases.store import LeaseStore
 from openagents_json.catalog.loader import load
 from openagents_json.engine import Engine
+from openagents_json.engine.hooks.actions import StartsAndSignals
 from openagents_json.engine.hooks.incoming import Incoming
-from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
+from openagents_json.engine.hooks.service import Hooks
 from tests.acceptance.processes import openagents
 from tests.conftest import Server, wait_for
 

@@ -15,8 +15,9 @@ from httpx import Client
 from openagents_json import Context, tool
 from openagents_json.catalog.registry import Registry
 from openagents_json.engine import Engine
+from openagents_json.engine.hooks.actions import StartsAndSignals
 from openagents_json.engine.hooks.incoming import Incoming
-from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
+from openagents_json.engine.hooks.service import Hooks
 from openagents_json.server.application import Service, create_app, document
 from openagents_json.server.http_protocol import BoundedHeads
 from tests.conftest import Server, wait_for

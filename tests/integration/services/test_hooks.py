@@ -18,6 +18,7 @@ from eventstore.redis.coordination import hook_deliveries
 from eventstore.redis.coordination.records import RecordTable
 from openagents_json.engine import Engine
 from openagents_json.engine.hooks import service
+from openagents_json.engine.hooks.actions import StartsAndSignals
 from openagents_json.engine.hooks.errors import (
     DeliveryDiffers,
     DeliveryNotFound,
@@ -28,7 +29,7 @@ from openagents_json.engine.hooks.errors import (
     SignatureInvalid,
 )
 from openagents_json.engine.hooks.incoming import MOST_BODY_BYTES, Incoming
-from openagents_json.engine.hooks.service import Hooks, StartsAndSignals
+from openagents_json.engine.hooks.service import Hooks
 from tests.conftest import Server, SharedServers
 from tests.integration.services.calling import ASKING, GREETING, calling, engine_on
 
@@ -124,6 +125,49 @@ def test_a_delivery_starts_one_run_however_often_it_comes(
     assert SECRET not in json.dumps(shown)
 
 
+def test_of_many_deliveries_with_a_key_the_last_one_begins(
+    valkey: Server, engine: Engine, api: Client, hook: str
+) -> None:
+    """Also where another instance takes some, one dies before it says so, and one comes twice."""
+    debounce = {"key": "{{ body.of }}", "seconds": 1}
+    spec = {**GREETS, "start": {**GREETS["start"], "debounce": debounce}}
+    engine.hooks.register(hook, spec)
+    dying = Hooks(
+        cast(StartsAndSignals, _Dying(engine, after=True)), {"GREETINGS": SECRET}.get
+    )
+    other = engine.hooks.receive(hook, incoming({"name": "Eve", "of": 7}, "other")).run
+    with Engine.connect(
+        valkey.url, prefix=engine.core.store.keys.prefix, components=[]
+    ) as second:
+        first = post(api, hook, {"name": "a", "of": "doc"}, "1").json()["run"]
+        between = second.hooks.receive(hook, incoming({"name": "b", "of": "doc"}, "2"))
+        with pytest.raises(StoreUnavailable):
+            dying.receive(hook, incoming({"name": "c", "of": "doc"}, "3"))
+        last = post(api, hook, {"name": "d", "of": "doc"}, "4").json()["run"]
+        again = second.hooks.receive(hook, incoming({"name": "a", "of": "doc"}, "1"))
+    assert (again.run, again.repeated) == (first, True)
+    third = engine.hooks.receive(hook, incoming({"name": "c", "of": "doc"}, "3")).run
+    ends = {run: engine.wait(run, timeout=60) for run in (first, between.run, third)}
+    assert {end.status for end in ends.values()} == {"cancelled"}
+    assert engine.wait(last, timeout=60).output == "Hello, d!"
+    assert engine.wait(other, timeout=60).output == "Hello, Eve!"
+    listed = {x.id: (x.status, x.run) for x in engine.hooks.deliveries(hook)}
+    assert listed["1"] == ("started", first)
+    assert listed["4"] == ("started", last)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, True, 1.5, None, ["a"]])
+def test_what_is_no_key_to_debounce_by_is_told(
+    engine: Engine, api: Client, hook: str, key: Any
+) -> None:
+    debounce = {"key": "{{ body.of }}", "seconds": 1}
+    spec = {**GREETS, "start": {**GREETS["start"], "debounce": debounce}}
+    engine.hooks.register(hook, spec)
+    refused = post(api, hook, {"name": "a", "of": key})
+    assert (refused.status_code, refused.json()["code"]) == (422, "hook_not_mapped")
+    assert "/start/debounce/key" in refused.json()["detail"]
+
+
 def test_what_is_not_let_in_is_kept_and_starts_nothing(
     engine: Engine, api: Client, hook: str
 ) -> None:
@@ -183,6 +227,10 @@ class _Dying:
     def start(self, *args: Any, **options: Any) -> str:
         if self._after:
             self._engine.start(*args, **options)
+        raise StoreUnavailable("here", "it died")
+
+    def start_debounced(self, *args: Any, **options: Any) -> str:
+        self._engine.start_debounced(*args, **options)
         raise StoreUnavailable("here", "it died")
 
 

@@ -98,10 +98,13 @@ def start(turn: DecisionBuilder, command: cmd.StartRun) -> None:
         end_failed(turn, expression_error(error), None)
         run(turn)
         return
+    key, quiet_ms = command.debounced or ("", 0)
+    if quiet_ms:
+        gates = (*gates, ["debounce", key, 1, quiet_ms, "replace"])
     if not gates:
         advance(turn)
         return
-    delay_ms = max(gate.per_ms for gate in plan.gates)
+    delay_ms = max([gate.per_ms for gate in plan.gates] + [quiet_ms])
     turn.emit(ev.RunQueued(gates, delay_ms))
 
 

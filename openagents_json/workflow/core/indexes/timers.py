@@ -178,9 +178,11 @@ def _opened(plan: Plan, after: st.RunState, _grace_ms: int, due: TimerChanges) -
         due.add(DueKind.RUN_LIMIT, "", plan.timeout_ms)
 
 
-def _queued(plan: Plan, after: st.RunState, _grace_ms: int, due: TimerChanges) -> None:
+def _queued(_plan: Plan, after: st.RunState, _grace_ms: int, due: TimerChanges) -> None:
     if not after.closed:
-        due.add(DueKind.GATES, "", max(gate.per_ms for gate in plan.gates))
+        # The gates of the run, and not of its plan: who starts a run may have it wait, too.
+        waits_ms = [per_ms for _, _, _, per_ms, *_ in after.queue]
+        due.add(DueKind.GATES, "", max(waits_ms, default=0))
 
 
 def _run_admitted(
