@@ -12,6 +12,8 @@ from fastapi import APIRouter, FastAPI
 from openagents_json.engine import Engine
 from openagents_json.engine.diagnosis.progress import progress_of
 from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
+from openagents_json.server.earlier import jobs, system
+from openagents_json.server.earlier import workflows as documents
 from openagents_json.server.execution import (
     api_keys,
     audit,
@@ -62,6 +64,13 @@ ROUTERS: Final[Mapping[Service, Sequence[APIRouter]]] = {
     "execution": _EXECUTION,
     "registry": _REGISTRY,
 }
+_EARLIER: Final[Mapping[Service, Sequence[APIRouter]]] = {
+    "all": (jobs.router, documents.router, system.router),
+    "execution": (jobs.router, system.router),
+    "registry": (documents.router, system.router),
+}
+"""The paths of 0.1.4."""
+
 _TITLES: Final[Mapping[Service, str]] = {
     "all": "OpenAgents JSON",
     "execution": "OpenAgents JSON: execution service",
@@ -143,6 +152,8 @@ def _app(service: Service) -> FastAPI:
     )
     for router in ROUTERS[service]:
         app.include_router(router, prefix="/v1", responses={"default": PROBLEM})
+    for router in _EARLIER[service]:
+        app.include_router(router, prefix="/api", responses={"default": PROBLEM})
     if service != "registry":
         app.include_router(inbound.router)
     app.include_router(health.router, responses={"default": PROBLEM})

@@ -48,6 +48,16 @@ that [commands print with `--json`](json-output.md).
 """
 
 
+_EARLIER = """## The paths of 0.1.4
+
+Programs that call 0.1.4 find its paths and its fields here ([what is
+different](../how-to/come-from-0-1-4.md#over-http)). New programs take those above.
+
+| Operation | Request | What it does |
+|---|---|---|
+"""
+
+
 def page() -> str:
     """Return the page."""
     parts = [HEAD]
@@ -63,6 +73,13 @@ def page() -> str:
                     for method, operation in methods.items()
                 ]
         parts.append("\n")
+    parts.append(_EARLIER)
+    for path, methods in document("all")["paths"].items():
+        if path.startswith("/api/"):
+            parts += [
+                _row(path, method, operation) for method, operation in methods.items()
+            ]
+    parts.append("\n")
     parts.append(
         "`GET /live` says that the process answers, `GET /ready` that its store does too and whether "
         "runs make progress ([probes](../how-to/serve-over-http.md#probes)).\n"

@@ -49,16 +49,19 @@ LEAST_ROLES = {
         *("listOrders", "listQueues", "listUsage", "metrics"),
         *("listWaiting", "listWorkers", "listWorkflows", "nextFirings", "searchRuns"),
         *("diffWorkflows", "validateWorkflow"),
+        *("checkWorkflow", "getAgent", "getJobResults", "getJobStatus", "getWorkflow"),
+        *("listAgents", "listWorkflowDocuments", "visualizeWorkflow"),
     },
     "operator": {
         *("cancelRun", "completeStep", "forkRun", "pauseRun", "pauseSchedule"),
         *("rerunRun", "resumeRun", "resumeSchedule", "retryRun", "signalRun"),
-        *("getDelivery", "replayDelivery"),
+        *("createJob", "getDelivery", "replayDelivery"),
         *("limitQueue", "pauseQueue", "resumeQueue"),
         *("skipStep", "startJob", "startRun", "startRuns", "triggerSchedule"),
     },
     "developer": {
         *("deleteHook", "deleteWebhook", "putHook", "putWebhook"),
+        *("deleteWorkflow", "registerWorkflow", "saveWorkflow"),
         *("deleteSchedule", "publishWorkflow", "putSchedule", "unpublishWorkflow"),
     },
     "admin": {
@@ -71,7 +74,7 @@ LEAST_ROLES = {
         *("heartbeatLease", "releaseLease"),
     },
 }
-OPEN = {"live", "ready"}
+OPEN = {"health", "live", "ready", "version"}
 """What says whether a service works is told to everybody."""
 
 BODIES: dict[str, Any] = {
@@ -83,6 +86,7 @@ BODIES: dict[str, Any] = {
     "completeStep": {"step": "a"},
     "startJob": {"component": "nothing"},
     "startRun": {"workflow": "nothing@1"},
+    "createJob": {"workflow_id": "nothing"},
     "startRuns": {"runs": [{"workflow": "nothing@1"}]},
     "publishWorkflow": {"document": {}},
     "validateWorkflow": {"document": {}},

@@ -104,6 +104,15 @@ POSTS: dict[str, tuple[Any, Any]] = {
     "searchRuns": ({}, {"limit": 7}),
     "publishWorkflow": ({"document": GREETING}, {"document": ASKING}),
     "validateWorkflow": ({"document": {}}, {"document": ASKING}),
+    "createJob": (
+        {"workflow_id": "asking", "inputs": {"name": "a"}},
+        {"workflow_id": "asking", "inputs": {"name": "b"}},
+    ),
+    "registerWorkflow": (
+        {**WITH_INPUTS, "id": "registered"},
+        {**ASKING, "id": "registered-too"},
+    ),
+    "checkWorkflow": ({}, ASKING),
     "diffWorkflows": (
         {"one": ASKING, "other": GREETING},
         {"one": ASKING, "other": ASKING},
