@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from secrets import token_hex
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastapi import APIRouter, FastAPI
 
@@ -40,6 +40,9 @@ from openagents_json.server.observing.metrics import CountedRequests
 from openagents_json.server.observing.request_log import LoggedRequests
 from openagents_json.server.page import routes as page
 from openagents_json.server.registry import components, workflows
+
+if TYPE_CHECKING:
+    from openagents_json.server.oidc.tokens import BearerTokens
 
 Service = Literal["all", "execution", "registry"]
 
@@ -95,16 +98,18 @@ def create_app(
     *,
     is_open: bool = False,
     new_request_id: Callable[[], str] = random_id,
+    tokens: BearerTokens | None = None,
 ) -> FastAPI:
     """Return a service as an ASGI application on an engine, which stays open as long as it is served.
 
-    Requests need an API key of the store, unless the service `is_open` to everybody who reaches it. Both services in
-    one have the web page at `/`, which anybody may load: it asks for a key where one is needed.
+    Requests need an API key of the store, or one of the `tokens` that are taken, unless the service `is_open` to
+    everybody who reaches it. Both services in one have the web page at `/`, which anybody may load: it asks for a key
+    where one is needed.
     """
     app = _app(service)
     if service == "all":
         app.include_router(page.router)
-    services = services_on(engine, is_open=is_open)
+    services = services_on(engine, is_open=is_open, tokens=tokens)
     app.state.openagents = services
     app.add_middleware(BoundedBodies)
     app.add_middleware(SecurityHeaders)
@@ -115,7 +120,9 @@ def create_app(
     return app
 
 
-def services_on(engine: Engine, *, is_open: bool) -> Services:
+def services_on(
+    engine: Engine, *, is_open: bool, tokens: BearerTokens | None = None
+) -> Services:
     """Return what requests are answered with on an engine."""
     keys = KnownKeys(engine.api_keys.find, engine.clock.steady_ms)
     return Services(
@@ -124,6 +131,7 @@ def services_on(engine: Engine, *, is_open: bool) -> Services:
         engine.log_positions,
         _metrics_of(engine),
         KeptProgress(lambda: progress_of(engine), engine.clock.steady_ms),
+        tokens=tokens,
     )
 
 

@@ -58,8 +58,8 @@ class RoleTooLow(Forbidden):
 
     def __init__(self, name: str, needed: str) -> None:
         super().__init__(
-            f"the API key {name!r} has not the role {needed}",
-            remedy="use a key of that role",
+            f"the caller {name!r} has not the role {needed}",
+            remedy="use a key of that role, or a token that gives it",
         )
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,6 +19,9 @@ from openagents_json.server.application import Service, create_app
 from openagents_json.server.errors import OpenToOthers
 from openagents_json.server.http.local_callers import LocalCallers, is_local
 from openagents_json.server.http_protocol import BoundedHeads
+
+if TYPE_CHECKING:
+    from openagents_json.server.oidc.issuer import Issuer
 
 IDLE_SECONDS: Final = 75
 """So long is a connection kept on which nothing is asked: longer than clients keep theirs.
@@ -51,18 +54,19 @@ def serve(
     *,
     service: Service = "all",
     is_open: bool = False,
+    issuer: Issuer | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; requests under way end first. `tell` gets the address when it listens.
 
-    Where runs are served, their webhooks are dispatched.
+    Where runs are served, their webhooks are dispatched. Tokens of an `issuer` count beside API keys.
 
     Raises OpenToOthers and AddressUnusable.
     """
     if is_open and not address.is_local:
         raise OpenToOthers(address.host)
     sockets = listening_at_all(address.host, address.port, BACKLOG)
-    app = _callable_app(engine, service, is_open=is_open)
+    app = _callable_app(engine, service, is_open=is_open, issuer=issuer)
     server = _TellingServer(
         _configured(app),
         tell,
@@ -98,9 +102,17 @@ class BackgroundService:
         self._server.should_exit = True
 
 
-def _callable_app(engine: Engine, service: Service, *, is_open: bool) -> FastAPI:
+def _callable_app(
+    engine: Engine, service: Service, *, is_open: bool, issuer: Issuer | None = None
+) -> FastAPI:
     """Return a service as callers reach it: one without API keys is for programs of this machine."""
-    app = create_app(engine, service, is_open=is_open)
+    tokens = None
+    if issuer is not None:
+        # Who takes no tokens needs not what checks them.
+        from openagents_json.server.oidc.tokens import tokens_of
+
+        tokens = tokens_of(issuer, engine.clock.steady_ms)
+    app = create_app(engine, service, is_open=is_open, tokens=tokens)
     if is_open:
         app.add_middleware(LocalCallers)
     return app

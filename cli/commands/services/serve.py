@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from cli.commands.services.requirements import require_server
+from cli.commands.services.requirements import require, require_server
 from cli.commands.worker import log_options
 from cli.options import Target, quiet_option, starting_options
 
 if TYPE_CHECKING:
     from openagents_json.server.application import Service
+    from openagents_json.server.oidc.issuer import Issuer
 
 
 @click.command()
@@ -38,6 +40,28 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Without API keys, for programs of this machine alone.",
 )
+@click.option(
+    "--oidc-issuer",
+    default="",
+    metavar="URL",
+    help="An identity provider (OpenID Connect) whose tokens count beside API keys.",
+)
+@click.option(
+    "--oidc-audience", default="", help="The audience that its tokens must have."
+)
+@click.option(
+    "--oidc-claim",
+    default="roles",
+    show_default=True,
+    help="The claim that has the roles of a caller, such as realm_access.roles.",
+)
+@click.option(
+    "--oidc-role",
+    "oidc_roles",
+    multiple=True,
+    metavar="VALUE=ROLE",
+    help="What a value of that claim means here; without any, the values are names of roles. Repeatable.",
+)
 @log_options
 @starting_options
 def serve(
@@ -48,6 +72,10 @@ def serve(
     is_open: bool,
     log_level: str | None,
     log_format: str | None,
+    oidc_issuer: str,
+    oidc_audience: str,
+    oidc_claim: str,
+    oidc_roles: tuple[str, ...],
 ) -> int:
     """Serve the HTTP API until Ctrl-C. Callers need an API key of the store; see `openagents api-keys`.
 
@@ -57,12 +85,16 @@ def serve(
     Examples:
       openagents serve --open
       openagents serve --host 0.0.0.0 --service execution --url redis://localhost:6379
+      openagents serve --oidc-issuer https://login.example.com/ --oidc-audience workflows --oidc-role ops=operator
     """
     require_server()
     from cli.logs.handlers import begin_logging, teller
     from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
     from openagents_json.server.serving import Address, serve
 
+    if is_open and oidc_issuer:
+        raise click.UsageError("--open takes everybody: there are no tokens to check")
+    issuer = _issuer(oidc_issuer, oidc_audience, oidc_claim, oidc_roles)
     given = {"log_level": log_level, "log_format": log_format}
     changes = {option: value for option, value in given.items() if value is not None}
     settings = target.settings.model_copy(update=changes)
@@ -70,8 +102,35 @@ def serve(
     tell = teller(settings.log_format)
     with target.engine(create=True, telemetry=PrometheusTelemetry()) as engine:
         return serve(
-            engine, Address(host, port), service=service, is_open=is_open, tell=tell
+            engine,
+            Address(host, port),
+            service=service,
+            is_open=is_open,
+            issuer=issuer,
+            tell=tell,
         )
+
+
+def _issuer(
+    url: str, audience: str, claim: str, roles: tuple[str, ...]
+) -> Issuer | None:
+    """Return the identity provider of the options, None where there is none.
+
+    Raises UsageError, InvalidIssuer and ServerNotInstalled.
+    """
+    if not url:
+        if audience or roles:
+            raise click.UsageError("there is no --oidc-issuer whose tokens they are of")
+        return None
+    require("server", "jwt")
+    from openagents_json.server.oidc.issuer import Issuer
+
+    unusable = [each for each in roles if "=" not in each]
+    if unusable:
+        raise click.UsageError(f"--oidc-role {unusable[0]}: write VALUE=ROLE")
+    means = dict(each.rsplit("=", 1) for each in roles)
+    usual = Issuer(url, audience, claim)
+    return replace(usual, roles=means) if means else usual
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
@@ -22,6 +22,13 @@ from openagents_json.server.http.known_keys import KnownKeys
 from openagents_json.server.http.rates import count
 from openagents_json.server.observing.kept_progress import KeptProgress
 
+# Who takes no tokens needs not what checks them.
+if TYPE_CHECKING:
+    from openagents_json.server.oidc.tokens import BearerTokens
+
+API_KEY: Final = "oak_"
+"""How API keys begin, and tokens do not."""
+
 
 class Role(IntEnum):
     """What a caller may do; each role may do what those before it may, but for the worker's.
@@ -34,6 +41,14 @@ class Role(IntEnum):
     OPERATOR = 2
     DEVELOPER = 3
     ADMIN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request: the name that stands in histories, and the roles that it has."""
+
+    actor: str
+    roles: frozenset[Role]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,7 @@ class Services:
     progress: KeptProgress
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     layouts: Layouts = field(default_factory=Layouts)
+    tokens: BearerTokens | None = None
 
 
 def services_of(request: Request) -> Services:
@@ -79,14 +95,15 @@ KeptLayouts = Annotated[Layouts, Depends(_layouts)]
 
 
 _bearer: Final = HTTPBearer(
-    auto_error=False, description="An API key of the store: `openagents api-keys`."
+    auto_error=False,
+    description="An API key of the store (`openagents api-keys`), or a token of the identity provider.",
 )
 
 
 async def identify(request: Request) -> None:
     """Find out who sends a request, before its body is read: nobody else's is held and parsed here.
 
-    Raises Unauthenticated, TooManyRequests and StoreUnavailable.
+    Raises Unauthenticated, TokenRefused, IssuerUnreachable, TooManyRequests and StoreUnavailable.
     """
     services = services_of(request)
     if services.keys is None:
@@ -94,10 +111,22 @@ async def identify(request: Request) -> None:
     credentials = await _bearer(request)
     if credentials is None:
         raise Unauthenticated("the request has no API key")
-    key = await key_of(services.keys, credentials.credentials)
-    request.state.key = key
+    secret = credentials.credentials
+    if services.tokens is not None and not secret.startswith(API_KEY):
+        request.state.caller = await _bearer_of(services.tokens, secret)
+        return
+    key = await key_of(services.keys, secret)
+    role = Role[key.role.upper()]
+    request.state.caller = Caller(f"key:{key.name}", frozenset({role}))
     if key.rate:
         await count(request, services.engine.api_keys, key)
+
+
+async def _bearer_of(tokens: BearerTokens, token: str) -> Caller:
+    """Return who bears a token; a role that there is not gives nothing."""
+    bearer = await run_in_threadpool(tokens.bearer, token)
+    roles = frozenset(role for role in Role if role.name.lower() in bearer.roles)
+    return Caller(f"oidc:{bearer.subject}", roles)
 
 
 class Acting(SecurityBase):
@@ -128,10 +157,10 @@ def engine_of(request: Request, needed: Role) -> Engine:
     services = services_of(request)
     if services.keys is None:
         return services.engine
-    key: ApiKey = request.state.key
-    if not _may(Role[key.role.upper()], needed):
-        raise RoleTooLow(key.name, needed.name.lower())
-    return services.engine.acting_as(f"key:{key.name}")
+    caller: Caller = request.state.caller
+    if not any(_may(role, needed) for role in caller.roles):
+        raise RoleTooLow(caller.actor, needed.name.lower())
+    return services.engine.acting_as(caller.actor)
 
 
 def _may(role: Role, needed: Role) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import uvicorn
+from fastapi import FastAPI
 from httpx import Client
 
 from openagents_json import Context, tool
@@ -114,7 +115,13 @@ def serving_api(
     engine: Engine, *, is_open: bool = True, service: Service = "all"
 ) -> Iterator[str]:
     """Serve an engine on a port of this machine, and give its URL."""
-    app = create_app(engine, service, is_open=is_open)
+    with serving_app(create_app(engine, service, is_open=is_open)) as url:
+        yield url
+
+
+@contextmanager
+def serving_app(app: FastAPI) -> Iterator[str]:
+    """Serve an application on a port of this machine, and give its URL."""
     config = uvicorn.Config(
         app,
         port=0,
