@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -252,13 +252,11 @@ class RedisStreamStore:
         replies = self._call(calls)
         ranges: list[tuple[int, str, int, int]] = []
         for index, (p, position) in enumerate(zip(partitions, positions, strict=True)):
-            first = (
-                check_cursor(p, position, int(replies[len(partitions) + index] or 0))
-                + 1
-            )
-            entries = [_LogEntry.of(entry) for entry in replies[index]]
+            head = int(replies[len(partitions) + index] or 0)
+            first = check_cursor(p, position, head) + 1
+            entries = list(_commits_in(replies[index]))
             if entries and not _same_event(position, entries[0]):
-                raise LogTruncated(p, position, int(replies[len(partitions) + index]))
+                raise LogTruncated(p, position, head)
             ranges += [(index, *span) for span in _spans(entries, first, count)]
         return ranges
 
@@ -360,18 +358,20 @@ class _LogEntry:
     first: int
     last: int
 
-    @classmethod
-    def of(cls, entry: Any) -> _LogEntry:
-        identity, fields = entry
-        n, _, time_ms = identity.partition(b"-")
-        stream = fields[1].decode("utf-8", "surrogatepass")
-        return cls(int(n), int(time_ms), stream, int(fields[3]), int(fields[5]))
-
     def time_at(self, n: int) -> int | None:
         """Return the time of position n, None when the commit that holds it is not this one."""
         if self.n - (self.last - self.first) <= n <= self.n:
             return self.time_ms
         return None
+
+
+def _commits_in(entries: Sequence[Any]) -> Iterator[_LogEntry]:
+    """Return the commits among the entries of a log: what others have written there is none, and is passed over."""
+    for identity, fields in entries:
+        n, _, time_ms = identity.partition(b"-")
+        if len(fields) > 5 and fields[3].isdigit() and fields[5].isdigit():
+            stream = fields[1].decode("utf-8", "surrogatepass")
+            yield _LogEntry(int(n), int(time_ms), stream, *map(int, fields[3:6:2]))
 
 
 def _same_event(position: int, entry: _LogEntry) -> bool:

@@ -245,6 +245,8 @@ def _log(log: Iterable[LogEntry], findings: _Findings) -> _Covered:
         version = previous.last if previous else 0
         if entry.first != version + 1:
             fault = f"log covers version {entry.first} after {version}"
+            if entry.first < 0:
+                fault = f"log entry {entry.n}-{entry.time_ms} is no commit: something else has written it"
             findings.add(2, entry.stream, fault)
         covered.entries[entry.stream] = entry
         covered.last = entry

@@ -19,7 +19,7 @@ local function there(at, ms)
   local e = redis.call('XRANGE', KEYS[2], int(at) .. '-0', '+', 'COUNT', 1)[1]
   if not e then return true end
   local last = tonumber(string.match(e[1], '^(%d+)-'))
-  return last - (tonumber(e[2][6]) - tonumber(e[2][4])) > at
+  return last - ((tonumber(e[2][6]) or 0) - (tonumber(e[2][4]) or 0)) > at
 end
 
 local out, new = { epoch }, nil

@@ -9,7 +9,12 @@ local after, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local wanted, all = {}, #ARGV < 3
 for i = 3, #ARGV do wanted[ARGV[i]] = true end
 local out, at = { after, '' }, after
+-- What others have written into the log is no commit: it is passed over, and the doctor tells of it.
+local entries = {}
 for _, entry in ipairs(redis.call('XRANGE', KEYS[2], int(after + 1) .. '-0', '+', 'COUNT', most)) do
+  if tonumber(entry[2][4]) and tonumber(entry[2][6]) then entries[#entries + 1] = entry end
+end
+for _, entry in ipairs(entries) do
   if at - after >= most then break end
   local n = tonumber(string.match(entry[1], '^(%d+)'))
   local stream, first, last = entry[2][2], tonumber(entry[2][4]), tonumber(entry[2][6])

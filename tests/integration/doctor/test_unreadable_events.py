@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.errors import EventUnreadable
 from openagents_json import tool
-from openagents_json.engine import Engine
+from openagents_json.engine import Engine, RunFilter
 from openagents_json.workflow.core.event_types import from_data
 from openagents_json.workflow.errors import UnknownEvent
 from tests.acceptance.processes import openagents
@@ -125,6 +125,33 @@ def test_runs_that_were_claimed_with_it_go_on(
         wait_for(
             lambda: all(working.state(run).status == "completed" for run in others), 30
         )
+
+
+@pytest.mark.parametrize(
+    "fields", [(b"a", b"b"), (b"r", b"a", b"f", b"x", b"l", b"y")], ids=["odd", "alike"]
+)
+def test_what_is_written_into_the_log_by_hand_is_passed_over_and_told(
+    engine: Engine, fields: tuple[bytes, ...]
+) -> None:
+    store = engine.core.store
+    engine.start(DOCUMENT)
+    engine.start(DOCUMENT)
+    log = store.keys.log(0)
+    [[last, _]] = engine.core.connection.command(
+        b"XREVRANGE", log, b"+", b"-", b"COUNT", 1
+    )
+    n, _, ms = last.partition(b"-")
+    engine.core.connection.command(b"XADD", log, f"{int(n)}-{int(ms) + 1}", *fields)
+    run = engine.start(DOCUMENT)
+    assert [item.stream for item in engine.events.read_all()].count(run) == 2
+    assert run in {row.id for row in engine.views.runs(RunFilter()).items}
+    assert engine.views.verify("runs") == []
+    engine.projections.rebuild("runs")
+    assert len(engine.views.runs(RunFilter()).items) == 3
+    told = (
+        f"log entry {int(n)}-{int(ms) + 1} is no commit: something else has written it"
+    )
+    assert told in [violation.what for violation in engine.doctor()]
 
 
 @pytest.mark.parametrize("data", [5, None, "text", [], {"step": 1}])
