@@ -10,7 +10,7 @@ from openagents_json.engine.api_keys import ApiKey, NewApiKey
 from openagents_json.server.http.access import AsAdmin
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.replies import Reply
-from openagents_json.server.http.values import Body, Whole
+from openagents_json.server.http.values import Body, LongSeconds
 
 router = APIRouter(route_class=StrictRoute, tags=["keys"])
 
@@ -22,7 +22,7 @@ class KeyRequest(Body):
 
     name: str = Field(min_length=1)
     role: str = Field(min_length=1)
-    lasts_seconds: Whole | None = Field(default=None, ge=1, le=10**10)
+    lasts_seconds: LongSeconds | None = None
     rate: str = ""
 
 

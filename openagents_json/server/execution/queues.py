@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
 from starlette.responses import Response
 
 from openagents_json.engine.worker_types.control import WorkerOrder
@@ -14,17 +13,15 @@ from openagents_json.server.execution.steering import Reasoned
 from openagents_json.server.http.access import AsOperator, AsViewer
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.replies import Reply
-from openagents_json.server.http.values import Whole
+from openagents_json.server.http.values import Slots
 
 router = APIRouter(route_class=StrictRoute, tags=["queues"])
-
-MOST_SLOTS = 100_000
 
 
 class LimitRequest(Reasoned):
     """How many steps of a queue each worker may run at a time; null is as many as it has slots."""
 
-    at_most: Annotated[Whole, Field(ge=1, le=MOST_SLOTS)] | None
+    at_most: Slots | None
 
 
 @router.get("/queues", operation_id="listQueues", response_model=list[Queue])

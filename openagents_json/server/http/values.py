@@ -16,6 +16,8 @@ def _whole(value: Any) -> Any:
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 NotNegative = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Slots = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
+LongSeconds = Annotated[int, Field(ge=1, le=10**10), BeforeValidator(_whole)]
 
 
 class Body(BaseModel):
