@@ -310,6 +310,33 @@ def test_many_items_are_one_row_until_it_is_opened_and_a_family_is_shown(
         page.wait_for_selector(".family li:has-text('greeting-child')")
 
 
+def test_a_capsule_opens_where_its_file_is_dropped(
+    chromium: Any, engine: Engine, url: str, tmp_path: Path
+) -> None:
+    run = ended(engine, GREETING, name=MARKUP)
+    capsule = tmp_path / "run.capsule"
+    with capsule.open("wb") as file:
+        engine.files.export(run, file)
+    with opened(chromium, f"{url}/#/runs", bypass_csp=True) as page:
+        page.wait_for_selector("a[data-row]")
+        transfer = page.evaluate_handle(
+            """bytes => {
+              const transfer = new DataTransfer();
+              transfer.items.add(new File([new Uint8Array(bytes)], "run.capsule"));
+              return transfer;
+            }""",
+            list(capsule.read_bytes()),
+        )
+        page.dispatch_event("main", "drop", {"dataTransfer": transfer})
+        page.wait_for_selector(f"code:text-is('{run}')")
+        page.wait_for_selector("dd:text-is('as the manifest says')")
+        page.click(".fold:text-is('RunStarted')")
+        page.wait_for_selector("tr pre:has-text('img src=x')")
+        assert violations(page) == []
+        page.set_input_files("input[type=file]", __file__)
+        page.wait_for_selector("[role=alert]:has-text('It is no zip')")
+
+
 def test_nothing_of_a_run_becomes_markup(
     chromium: Any, engine: Engine, url: str
 ) -> None:

@@ -1,5 +1,6 @@
 // What the modules of the page compute, without a browser: run by test_page.py with node's own runner.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 const app = new URL("../../../openagents_json/server/page/files/app/", import.meta.url);
@@ -14,6 +15,7 @@ const { standings } = await import(new URL("run/standing.js", app));
 const { ACTIONS, orderText } = await import(new URL("lists/orders.js", app));
 const { createWords, keyBody, newKeyId } = await import(new URL("lists/keys.js", app));
 const { groupsOf, shares, unfolded } = await import(new URL("run/folding.js", app));
+const { readCapsule } = await import(new URL("capsule/capsule.js", app));
 
 test("durations are said as people say them", () => {
   const said = [0, 340, 2_400, 12_000, 185_000, 7_800_000, 356_400_000].map(duration);
@@ -165,4 +167,15 @@ test("many items are folded into their step, and few are not", () => {
   assert.deepEqual(paths([], ""), ["pack", "rows", "few[0]"]);
   assert.deepEqual(paths([], "pack[7]"), ["pack", "pack[7]", "rows", "few[0]"]);
   assert.equal(paths(["pack"], "").length, 1_003);
+});
+
+test("a capsule is read in the browser, and what was changed in it is named", async () => {
+  const bytes = await readFile(new URL("../../fuzz/seeds/capsules/whole-plain.oac", import.meta.url));
+  const { manifest, events, changed, isChecked } = await readCapsule(new Blob([bytes]));
+  assert.equal(events[0].type, "RunStarted");
+  assert.deepEqual(events.map(({ version }) => version), events.map((_, at) => at + 1));
+  assert.ok(manifest.run && isChecked);
+  assert.deepEqual(changed, []);
+  await assert.rejects(readCapsule(new Blob([bytes.subarray(0, bytes.length - 40)])), /no zip/);
+  await assert.rejects(readCapsule(new Blob(["no zip at all, though it is longer than an end of a zip would be"])), /no zip/);
 });

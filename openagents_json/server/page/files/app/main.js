@@ -1,5 +1,6 @@
 import { html, render, useEffect, useRef } from "../vendored/preact.js";
 import { address } from "./address.js";
+import "./capsule/dropped.js";
 import { apiKey } from "./key.js";
 import { Frame } from "./parts/frame.js";
 import { Later } from "./parts/later.js";
@@ -11,6 +12,7 @@ import { Runs } from "./runs/page.js";
  * @type {Record<string, [string, () => Promise<(properties: any) => any>]>}
  */
 const LISTS = {
+  capsule: ["A run in a file", async () => (await import("./capsule/page.js")).CapsulePage],
   inbox: ["Inbox", async () => (await import("./lists/inbox.js")).Inbox],
   failures: ["Failures", async () => (await import("./lists/failures.js")).Failures],
   catalog: ["Catalog", async () => (await import("./catalog/page.js")).Catalog],
