@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-LOADER = Path(__file__).parent / "loader"
+PINNED = Path(__file__).parent / "loader"
+LOADER = PINNED.parents[1] / "build" / "loader"
 TICKS = os.sysconf("SC_CLK_TCK")
 STOPS_IN_SECONDS = 30
 PATIENCE = 60
@@ -34,9 +36,9 @@ class Server:
     def memory_mb(self) -> float:
         """Return how much of it is in memory."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+)", status)
-        assert found is not None
-        return int(found[1]) / 1024
+        line = re.search(r"VmRSS:\s+(\d+)", status)
+        assert line is not None
+        return int(line[1]) / 1024
 
 
 @contextmanager
@@ -61,6 +63,7 @@ def server(command: list[str]) -> Iterator[Server]:
 def install_loader() -> None:
     """Install autocannon as it is locked, where it is missing."""
     if not (LOADER / "node_modules").is_dir():
+        shutil.copytree(PINNED, LOADER, dirs_exist_ok=True)
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         subprocess.run([*command, "--silent"], cwd=LOADER, check=True)
 

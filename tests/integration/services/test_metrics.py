@@ -135,9 +135,9 @@ def test_an_answer_has_the_id_of_its_request(api: Client) -> None:
         return api.get("/live", headers=headers).headers["X-Request-Id"]
 
     assert told("shop/17:a") == "shop/17:a"
-    made = {told(None), told(""), told('17"} {"'), told("7" * 129)}
-    assert len(made) == 4
-    assert all(len(each) == 32 for each in made)
+    ids = {told(None), told(""), told('17"} {"'), told("7" * 129)}
+    assert len(ids) == 4
+    assert all(len(each) == 32 for each in ids)
     refused = api.get("/v1/nothing", headers={"X-Request-Id": "of-a-404"})
     assert refused.headers["X-Request-Id"] == "of-a-404"
 
