@@ -60,9 +60,12 @@ local taken = {}
 local function judge(key, set, score, of_key)
   local cut = string.find(key, '|', 1, true)
   local id, step = string.sub(key, 1, cut - 1), string.sub(key, cut + 1)
-  local run, fields = run_of(id), { 's:' .. step, 'c:' .. step }
-  if of_key then fields[3] = 'k:' .. step end
-  local h = redis.call('HMGET', B .. 'head:' .. id, unpack(fields))
+  local run, h = run_of(id), nil
+  if of_key then
+    h = redis.call('HMGET', B .. 'head:' .. id, 's:' .. step, 'c:' .. step, 'k:' .. step)
+  else
+    h = redis.call('HMGET', B .. 'head:' .. id, 's:' .. step, 'c:' .. step)
+  end
   local f = { key = key, set = set, score = score, run = run, step = step, component = h[2], what = 'drop', of_key = of_key,
     share = h[3] }
   f.record = OPEN[run.st] and h[1] and parse(h[1])
@@ -167,69 +170,66 @@ local function next_unkeyed()
   if f.what == 'aside' then front.others = front.others + 1 end
   return f
 end
--- The steps of a key, one by one, a few read at a time.
 local KEYED, RING, TURN = B .. 'fair:' .. QUEUE, B .. 'ring:' .. QUEUE, B .. 'turn:' .. QUEUE
 local FEW = 8
-local lines = {}
-local function next_of(key)
-  if key == '' then return next_unkeyed() end
-  local set = KEYED .. '|' .. key
-  local line = lines[key] or { from = 0, at = 0, steps = redis.call('ZRANGE', set, 0, FEW - 1, 'WITHSCORES') }
-  lines[key] = line
-  if line.at >= #line.steps and #line.steps == 2 * FEW then
-    line.from, line.at = line.from + FEW, 0
-    line.steps = redis.call('ZRANGE', set, line.from, line.from + FEW - 1, 'WITHSCORES')
-  end
-  line.at = line.at + 2
-  return line.steps[line.at - 1] and judge(line.steps[line.at - 1], set, line.steps[line.at], key)
-end
--- The round: keys as they stand in the ring, read a few at a time, and behind them those that have had their turn here.
-local ring = { from = 0, at = 0, keys = {}, behind = {}, again = 1, spent = {} }
-local function first_key()
-  if ring.at >= #ring.keys and #ring.keys > 0 then
-    ring.from, ring.at = ring.from + #ring.keys, 0
-    ring.keys = redis.call('ZRANGE', RING, ring.from, ring.from + FEW - 1)
-  end
-  if ring.at < #ring.keys then return ring.keys[ring.at + 1] end
-  return ring.behind[ring.again]
-end
-local function leave_front()
-  if ring.at < #ring.keys then ring.at = ring.at + 1 else ring.again = ring.again + 1 end
-end
-local function weight_of(f, key)
-  local weight = redis.call('HGET', B .. 'weights', key) or f.share and string.match(f.share, '^%d+')
-  return math.max(1, tonumber(weight or '1') or 1)
-end
-local looks, turn = 20 * size, {}
-local function take_turn(key)
-  local may = turn.key == key and turn.left or nil
-  turn = {}
-  while takers < k and looks > 0 do
-    local f = next_of(key)
-    looks = looks - 1
-    if not f then -- a key that has nothing more for this worker is not asked again here
-      leave_front()
-      ring.spent[#ring.spent + 1] = key
-      ring.unkeyed_spent = ring.unkeyed_spent or key == ''
-      return
+-- Take steps in the turns of their keys, and return what writes the round. All of this stands in a function, as a script makes
+-- its functions anew with each call, and most claims need none of these.
+local function take_in_turn(first_keys)
+  -- The steps of a key, one by one, a few read at a time.
+  local lines = {}
+  local function next_of(key)
+    if key == '' then return next_unkeyed() end
+    local set = KEYED .. '|' .. key
+    local line = lines[key] or { from = 0, at = 0, steps = redis.call('ZRANGE', set, 0, FEW - 1, 'WITHSCORES') }
+    lines[key] = line
+    if line.at >= #line.steps and #line.steps == 2 * FEW then
+      line.from, line.at = line.from + FEW, 0
+      line.steps = redis.call('ZRANGE', set, line.from, line.from + FEW - 1, 'WITHSCORES')
     end
-    found[#found + 1] = f
-    may = may or weight_of(f, key)
-    if f.what == 'take' then takers, may = takers + 1, may - 1 end
-    if may == 0 then
-      leave_front()
-      ring.behind[#ring.behind + 1] = key
-      return
-    end
+    line.at = line.at + 2
+    return line.steps[line.at - 1] and judge(line.steps[line.at - 1], set, line.steps[line.at], key)
   end
-  turn = { key = key, left = may }
-end
-local fair = false
-if not given then
-  ring.keys = redis.call('ZRANGE', RING, 0, FEW - 1)
-  fair = #ring.keys > 0
-end
-if fair then
+  -- The round: keys as they stand in the ring, read a few at a time, and behind them those that have had their turn here.
+  local ring = { from = 0, at = 0, keys = first_keys, behind = {}, again = 1, spent = {} }
+  local function first_key()
+    if ring.at >= #ring.keys and #ring.keys > 0 then
+      ring.from, ring.at = ring.from + #ring.keys, 0
+      ring.keys = redis.call('ZRANGE', RING, ring.from, ring.from + FEW - 1)
+    end
+    if ring.at < #ring.keys then return ring.keys[ring.at + 1] end
+    return ring.behind[ring.again]
+  end
+  local function leave_front()
+    if ring.at < #ring.keys then ring.at = ring.at + 1 else ring.again = ring.again + 1 end
+  end
+  local function weight_of(f, key)
+    local weight = redis.call('HGET', B .. 'weights', key) or f.share and string.match(f.share, '^%d+')
+    return math.max(1, tonumber(weight or '1') or 1)
+  end
+  local looks, turn = 20 * size, {}
+  local function take_turn(key)
+    local may = turn.key == key and turn.left or nil
+    turn = {}
+    while takers < k and looks > 0 do
+      local f = next_of(key)
+      looks = looks - 1
+      if not f then -- a key that has nothing more for this worker is not asked again here
+        leave_front()
+        ring.spent[#ring.spent + 1] = key
+        ring.unkeyed_spent = ring.unkeyed_spent or key == ''
+        return
+      end
+      found[#found + 1] = f
+      may = may or weight_of(f, key)
+      if f.what == 'take' then takers, may = takers + 1, may - 1 end
+      if may == 0 then
+        leave_front()
+        ring.behind[#ring.behind + 1] = key
+        return
+      end
+    end
+    turn = { key = key, left = may }
+  end
   look(TURN)
   local left_of, key = string.match(redis.call('GET', TURN) or '', '^(%d+)|(.*)$')
   turn = { key = key, left = tonumber(left_of) }
@@ -240,15 +240,50 @@ if fair then
     end
   end
   while takers < k and looks > 0 and first_key() do take_turn(first_key()) end
-elseif not given then
-  while takers < k do
+  -- Who has had a turn goes to the end of the round, before keys that have no steps left leave it.
+  local function write_round()
+    local last, places = last_of(RING), {}
+    local function to_the_end(key)
+      last = last + 1
+      places[#places + 1], places[#places + 2] = last, key
+    end
+    for i = ring.again, #ring.behind do to_the_end(ring.behind[i]) end
+    for _, key in ipairs(ring.spent) do
+      if key ~= '' then to_the_end(key) end
+    end
+    in_parts('ZADD', RING, places)
+  end
+  -- All leave at once, as a set that is emptied is not to be named again: what is left of the ring is counted.
+  local function end_round(leave)
+    local keys = leave[RING] or {}
+    for _, key in ipairs(keys) do
+      if turn.key == key then turn = {} end
+    end
+    local alone = ring.count - #keys == 1
+    if ring.unkeyed and (ring.unkeyed_spent or alone) then keys[#keys + 1] = '' end
+    leave[RING] = keys
+    if turn.left and ring.count > #keys then
+      redis.call('SET', TURN, int(turn.left) .. '|' .. turn.key)
+    else
+      redis.call('DEL', TURN)
+    end
+  end
+  return write_round, end_round
+end
+local first_keys = given and {} or redis.call('ZRANGE', RING, 0, FEW - 1)
+local write_round, end_round
+if #first_keys > 0 then
+  write_round, end_round = take_in_turn(first_keys)
+else
+  while not given and takers < k do
     local f = next_unkeyed()
     if not f then break end
     found[#found + 1] = f
     if f.what == 'take' then takers = takers + 1 end
   end
 end
-for _, set in ipairs({ KEYED, unpack(sets) }) do left = left + redis.call('ZCARD', set) end
+for _, set in ipairs(sets) do left = left + redis.call('ZCARD', set) end
+if given or end_round then left = left + redis.call('ZCARD', KEYED) end
 
 -- 2. Writes.
 -- Once is enough: a drain that does not know in which partition it will be tells it whenever it sleeps. What is missing
@@ -291,35 +326,7 @@ for _, f in ipairs(found) do
 end
 write_heads()
 in_parts('SADD', ASIDE, aside)
--- Who has had a turn goes to the end of the round, before keys that have no steps left leave it.
-local function write_round()
-  local last, places = last_of(RING), {}
-  local function to_the_end(key)
-    last = last + 1
-    places[#places + 1], places[#places + 2] = last, key
-  end
-  for i = ring.again, #ring.behind do to_the_end(ring.behind[i]) end
-  for _, key in ipairs(ring.spent) do
-    if key ~= '' then to_the_end(key) end
-  end
-  in_parts('ZADD', RING, places)
-end
--- All leave at once, as a set that is emptied is not to be named again: what is left of the ring is counted.
-local function end_round(leave)
-  local keys = leave[RING] or {}
-  for _, key in ipairs(keys) do
-    if turn.key == key then turn = {} end
-  end
-  local alone = ring.count - #keys == 1
-  if ring.unkeyed and (ring.unkeyed_spent or alone) then keys[#keys + 1] = '' end
-  leave[RING] = keys
-  if turn.left and ring.count > #keys then
-    redis.call('SET', TURN, int(turn.left) .. '|' .. turn.key)
-  else
-    redis.call('DEL', TURN)
-  end
-end
-if fair then write_changes(write_round, end_round) else write_changes() end
+write_changes(write_round, end_round)
 if #empty > 0 then redis.call('SREM', ASIDE, unpack(empty)) end
 -- The note of what was taken is the last write: with it and without the leases, a worker would begin what it does not hold.
 if not given and #out > 0 then redis.call('SET', KEYS[5], cjson.encode(out), 'PX', int(lease_ms)) end
