@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from eventstore.redis.upkeep.backlog import backlogs
-from executor.worker.abilities import ASYNC
+from executor.worker.abilities import ASYNC, all_queues
 from executor.worker.orders import CONCURRENCY, PAUSE, to_type
 
 if TYPE_CHECKING:
@@ -39,16 +39,29 @@ class Queue:
 
 
 def queues_of(engine: Engine) -> list[Queue]:
-    """Return the usual queues, and those that a live worker takes from or that were told something, by their names.
+    """Return the usual queues, and those that a worker took from lately or that were told something, by their names.
 
     Raises StoreUnavailable.
     """
     directory = engine.core.directory
-    workers, told = directory.workers(), directory.orders.in_force()
-    served = {queue for info in workers.values() for queue in info["queues"]}
-    names = sorted({*USUAL, *served, *_told_types(told)})
-    ready = [ready for name in names for ready in (name, name + ASYNC)]
-    waiting = backlogs(engine.core.store, ready)
+    told = directory.orders.in_force()
+    # Also those whose workers have all gone: what waits there is what people look for.
+    names = {*USUAL, *directory.served_lately(), *_told_types(told)}
+    return _queues(engine, sorted(names), told)
+
+
+def queue_of(engine: Engine, name: str) -> Queue:
+    """Return a queue, also one that nobody has taken from: it begins with its first step.
+
+    Raises StoreUnavailable.
+    """
+    [queue] = _queues(engine, [name], engine.core.directory.orders.in_force())
+    return queue
+
+
+def _queues(engine: Engine, names: Sequence[str], told: InForce) -> list[Queue]:
+    workers = engine.core.directory.workers()
+    waiting = backlogs(engine.core.store, all_queues(names))
     return [_queue(name, workers, told, waiting) for name in names]
 
 

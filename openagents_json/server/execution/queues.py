@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from openagents_json.engine.worker_types.control import WorkerOrder
-from openagents_json.engine.worker_types.queues import Queue, queues_of
+from openagents_json.engine.worker_types.queues import Queue, queue_of, queues_of
 from openagents_json.server.execution.steering import Reasoned
 from openagents_json.server.http.access import AsOperator, AsViewer
 from openagents_json.server.http.bodies import StrictRoute
@@ -28,6 +28,12 @@ class LimitRequest(Reasoned):
 def list_queues(engine: AsViewer) -> Response:
     """List the queues: how many steps wait in each and for how long, who takes them, and whether it is paused."""
     return Reply(queues_of(engine))
+
+
+@router.get("/queues/{name}", operation_id="getQueue", response_model=Queue)
+def get_queue(name: str, engine: AsViewer) -> Response:
+    """Return a queue: how many steps are ready in it, as what scales its workers asks; one is there for any name."""
+    return Reply(queue_of(engine, name))
 
 
 @router.post(

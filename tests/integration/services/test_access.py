@@ -46,7 +46,7 @@ LEAST_ROLES = {
         *("getHook", "listDeliveries", "listHooks"),
         *("listComponents", "listFailures", "listRuns", "listSchedules", "listSteps"),
         *("getLedger", "getReceipt", "getRunSeal", "verifyRun"),
-        *("listOrders", "listQueues", "listUsage", "metrics"),
+        *("listOrders", "getQueue", "listQueues", "listUsage", "metrics"),
         *("listWaiting", "listWorkers", "listWorkflows", "nextFirings", "searchRuns"),
         *("diffWorkflows", "validateWorkflow"),
         *("checkWorkflow", "getAgent", "getJobResults", "getJobStatus", "getWorkflow"),

@@ -310,6 +310,9 @@ def test_queues_tell_what_waits_and_what_workers_were_told(server: Server) -> No
         api.post("/v1/queues/tool/limit", json={"at_most": 3})
         queues = {queue["name"]: queue for queue in api.get("/v1/queues").json()}
         orders = [order["what"] for order in api.get("/v1/orders").json()]
+        alone = [api.get(f"/v1/queues/{name}").json() for name in ("tool", "new")]
+    assert (alone[0]["ready"], alone[0]["at_most"]) == (2, 3)
+    assert (alone[1]["ready"], alone[1]["workers"]) == (0, 0)
     assert (queues["tool"]["ready"], queues["tool"]["workers"]) == (2, 0)
     assert (queues["tool"]["at_most"], queues["tool"]["paused"]) == (3, False)
     assert queues["gpu"]["paused"]
