@@ -130,7 +130,7 @@ class ProgressStalled(Unavailable):
     def __init__(self, details: str) -> None:
         super().__init__(
             f"runs make no progress: {details}",
-            remedy="look at `openagents doctor`, and whether workers are alive",
+            remedy="look at what the doctor says, and whether workers are alive",
         )
 
 
