@@ -34,16 +34,16 @@ def waiting_keys(
 
     Raises StoreUnavailable.
     """
-    places = list(product(queues, range(store.partitions)))
+    queue_partitions = list(product(queues, range(store.partitions)))
     rings = store.call(
         [
             PlainCall((b"ZRANGE", store.keys.ring(partition, queue), 0, at_most - 1))
-            for queue, partition in places
+            for queue, partition in queue_partitions
         ]
     )
     lines = [
         (queue, partition, key)
-        for (queue, partition), ring in zip(places, rings, strict=True)
+        for (queue, partition), ring in zip(queue_partitions, rings, strict=True)
         for key in ring
         if key
     ]

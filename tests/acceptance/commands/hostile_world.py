@@ -191,6 +191,8 @@ class World:
             | self._of_runs()
             | self._of_runs_again()
             | self._of_schedules()
+            | self._of_workers()
+            | self._of_workflows()
         )
 
     def _of_others(self) -> dict[str, list[list[str]]]:
@@ -385,7 +387,6 @@ class World:
         }
 
     def _of_schedules(self) -> dict[str, list[list[str]]]:
-        why = ["--reason", EVIL]
         return {
             "schedules create": [
                 ["nightly", "good", "--cron", "0 3 * * *", "--input", f"text={EVIL}"],
@@ -406,6 +407,10 @@ class World:
             "schedules resume": [["nightly"]],
             "schedules show": [["nightly"], [EVIL]],
             "schedules delete": [["nightly", "--yes"], [EVIL, "--yes"]],
+        }
+
+    def _of_workers(self) -> dict[str, list[list[str]]]:
+        return {
             "steps": [[]],
             "validate": [
                 ["wrong.json", str(self.evil_file), "good.json"],
@@ -426,6 +431,11 @@ class World:
             "workers concurrency": [["--type", EVIL, "--at-most", "2"], [EVIL]],
             "workers drain": [["--type", EVIL], [EVIL]],
             "workers log": [[]],
+        }
+
+    def _of_workflows(self) -> dict[str, list[list[str]]]:
+        why = ["--reason", EVIL]
+        return {
             "workflows add": [["good.json"], ["wrong.json"], [str(self.evil_file)]],
             "workflows alias": [["good@stable", "1.0.0"], [f"good@{EVIL}", EVIL]],
             "workflows check": [["newer.json"], ["wrong.json"]],

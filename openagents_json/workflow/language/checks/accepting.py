@@ -101,7 +101,7 @@ def _of_kind(kinds: str | list[str]) -> Accepts:
 
 
 def _enum(allowed: list[Any]) -> Accepts:
-    texts = frozenset(item for item in allowed if isinstance(item, str))
+    texts = frozenset(filter(_KINDS["string"], allowed))
     return lambda value: isinstance(value, str) and value in texts
 
 
