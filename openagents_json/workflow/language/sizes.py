@@ -100,6 +100,8 @@ def _count_all(
         if beyond:
             collector.error("too_large", "", f"{beyond}; {_ADVICE}")
             return False
+        if _is_scalar(value):  # first: most values are
+            continue
         if isinstance(value, Mapping):
             if not _check_names(value, pointer, collector):
                 sound = False
@@ -111,7 +113,7 @@ def _count_all(
         elif isinstance(value, list | tuple):
             for index, item in enumerate(value):
                 todo.append((item, f"{pointer}/{index}", "", depth + 1))
-        elif not _is_scalar(value):
+        else:
             message = _why_not_json(value)
             collector.error("not_json", pointer, message, found=type_name(value))
             sound = False

@@ -11,7 +11,6 @@ from openagents_json.workflow.language.nested_steps import StepLocation
 from openagents_json.workflow.language.parse import Source, read_source
 from openagents_json.workflow.language.problems import Collector, Problem, Report
 from openagents_json.workflow.language.sizes import check_size
-from openagents_json.workflow.validation.uncollected import uncollected
 from openagents_json.workflow.validation.verdicts import Verdicts
 
 __all__ = ["Checked", "Problem", "Report", "check", "note_text", "validate"]
@@ -52,8 +51,7 @@ def check(
     if not check_size(value, collector):
         return Checked(collector.report(None, source.positions))
     verdicts = Verdicts(catalog, compares=compares)
-    with uncollected():
-        verdicts.look_through(value)
+    verdicts.look_through(value)
     verdicts.collect(collector)
     report = collector.report(value, source.positions)
     if verdicts.names is None:
