@@ -28,6 +28,7 @@ from openagents_json.components.errors import (
     ComponentExit,
     UnknownComponent,
     describe_error,
+    describe_output,
 )
 from openagents_json.components.usage import UsageMeter
 from openagents_json.workflow.core import commands as cmd
@@ -166,14 +167,7 @@ class Execution:
         try:
             return cmd.Completed(lease.step, lease.attempt, codec.normalise(output))
         except NotJson as error:
-            message = (
-                f"step {lease.step}: {job.component} returned what is not JSON: {error}"
-            )
-            described = {
-                "type": "InvalidComponentOutput",
-                "message": message,
-                "retryable": False,
-            }
+            described = describe_output(lease.step, job.component, error)
             return cmd.Failed(lease.step, lease.attempt, described)
 
     def _expired(self, job: Job) -> cmd.Outcome:

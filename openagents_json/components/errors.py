@@ -197,6 +197,15 @@ def describe_error(
     return described
 
 
+def describe_output(step: str, component: str, error: Exception) -> dict[str, Any]:
+    """Return what becomes of a step whose component returned what is not JSON, for the `error` that says why."""
+    return {
+        "type": "InvalidComponentOutput",
+        "message": f"step {step}: {component} returned what is not JSON: {error}",
+        "retryable": False,
+    }
+
+
 def _asked(error: BaseException, name: str, default: object) -> Any:
     try:
         value = getattr(error, name, default)

@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from eventstore import codec
+from eventstore.errors import NotJson
 from openagents_json.catalog.component import Component
 from openagents_json.catalog.registry import Registry
 from openagents_json.components.binding import plain
 from openagents_json.components.context import CancelToken, Context
 from openagents_json.components.copies import own_copy
-from openagents_json.components.errors import UnknownComponent, describe_error
+from openagents_json.components.errors import (
+    UnknownComponent,
+    describe_error,
+    describe_output,
+)
 from openagents_json.components.usage import UsageMeter
 from openagents_json.simulation.errors import NoMock
 from openagents_json.workflow.core import commands as cmd
@@ -69,7 +75,12 @@ class Stubs:
             described = describe_error(error)
             described.pop("traceback", None)
             return cmd.Failed(call.step, call.attempt, described, meter.take())
-        return cmd.Completed(call.step, call.attempt, plain(output), meter.take())
+        try:
+            kept = codec.normalise(plain(output))
+        except NotJson as error:
+            described = describe_output(call.step, call.component, error)
+            return cmd.Failed(call.step, call.attempt, described, meter.take())
+        return cmd.Completed(call.step, call.attempt, kept, meter.take())
 
     def _output(self, call: Call, context: Context) -> Any:
         name = call.component.partition("@")[0]

@@ -49,6 +49,15 @@ MAX_TREE: Final = 200
 
 Path = tuple[str, ...]
 
+_JSON_TYPES: Final = {
+    **dict.fromkeys(("dict", "StepNames", "StepsView", "StepView"), "object"),
+    **{"list": "array", "tuple": "array", "str": "string", "bool": "boolean"},
+    **{"int": "integer", "float": "number", "NoneType": "null", "Null": "null"},
+}
+"""How the types that Python names in its errors are called where values are JSON."""
+
+_QUOTED: Final = re.compile(r"(?<=['\"])\w+(?=['\"])")
+
 
 class Expression:
     """A compiled expression; `names` are the roots that it refers to, `paths` those with their first keys."""
@@ -137,7 +146,10 @@ def reason_of(error: BaseException) -> str:
     """Say in one line why an expression cannot be compiled or evaluated."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return (str(error) or type(error).__name__).split("\n")[0][:300]
+    reason = (str(error) or type(error).__name__).split("\n")[0]
+    if isinstance(error, TypeError):
+        reason = _QUOTED.sub(lambda match: _JSON_TYPES.get(match[0], match[0]), reason)
+    return reason[:300]
 
 
 def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:

@@ -39,3 +39,9 @@ def test_a_step_that_ends_in_time_leaves_no_limit_behind() -> None:
     run = play(RETRIED, components={"c": outcomes(ValueError("no"), 1)}, now=0).finish()
     run.assert_completed()
     assert run.world.due == {}
+
+
+def test_what_is_not_json_fails_a_step_as_it_does_for_a_worker() -> None:
+    document = {"id": "w", "steps": [{"id": "a", "component": "numbered"}]}
+    run = Play(document, components={"numbered": {1: "one"}}).finish()
+    assert (run.error or {})["type"] == "InvalidComponentOutput"

@@ -237,3 +237,27 @@ def test_steps_may_be_called_as_numbers_and_words_of_the_grammar(
     given = {"first-name": "Ada", "2": {"1": "b"}}
     run = Play(document, given, components=stand_ins).finish()
     assert (run.status, run.output) == ("completed", value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("{{ a.output + 1 }}", "+: 'object' and 'integer'"),
+        ("{{ steps + 1.5 }}", "+: 'object' and 'number'"),
+        ("{{ none + 'text' }}", "+: 'null' and 'string'"),
+        ("{{ [1] < true }}", "instances of 'array' and 'boolean'"),
+    ],
+)
+def test_an_operator_that_does_not_fit_is_told_in_the_types_of_json(
+    expression: str, reason: str
+) -> None:
+    last = {
+        "id": "b",
+        "component": "same",
+        "inputs": {"value": expression},
+        "depends_on": ["a"],
+    }
+    document = {"id": "w", "steps": [{"id": "a", "component": "some"}, last]}
+    stand_ins = {"some": {"x": 1}, "same": lambda value: value}
+    run = Play(document, components=stand_ins).finish()
+    assert reason in (run.error or {})["message"]
