@@ -25,7 +25,10 @@ ERROR_MODULES: Final = (
     "openagents_json.engine.steering.errors",
     "openagents_json.engine.webhooks.errors",
     "openagents_json.engine.worker_types.errors",
-    "openagents_json.server.errors",  # declares errors, and imports nothing of the server
+    # These declare errors, and import nothing of the server.
+    "openagents_json.server.earlier.errors",
+    "openagents_json.server.errors",
+    "openagents_json.server.oidc.errors",
     "openagents_json.workflow.errors",
 )
 """Where the errors of a service are declared; they are imported with the first error that one answers with."""

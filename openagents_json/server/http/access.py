@@ -45,10 +45,11 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request: the name that stands in histories, and the roles that it has."""
+    """Who sends a request: the name that stands in histories, the roles that it has, and its API key, if it has one."""
 
     actor: str
     roles: frozenset[Role]
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ async def identify(request: Request) -> None:
         return
     key = await key_of(services.keys, secret)
     role = Role[key.role.upper()]
-    request.state.caller = Caller(f"key:{key.name}", frozenset({role}))
+    request.state.caller = Caller(f"key:{key.name}", frozenset({role}), key.id)
     if key.rate:
         await count(request, services.engine.api_keys, key)
 

@@ -85,7 +85,7 @@ def _route_of(scope: Scope) -> str:
 
 def _tell(scope: Scope, status: int, took_ms: float, run: str | None) -> None:
     state, method, route = scope["state"], scope["method"], _route_of(scope)
-    key = state.get("key")
+    caller = state.get("caller")
     about = {
         "request_id": state["request_id"],
         "method": method,
@@ -93,8 +93,8 @@ def _tell(scope: Scope, status: int, took_ms: float, run: str | None) -> None:
         "operation": operation_of(scope),
         "status": status,
         "ms": round(took_ms, 1),
-        "actor": None if key is None else f"key:{key.name}",
-        "key_id": None if key is None else key.id,
+        "actor": None if caller is None else caller.actor,
+        "key_id": None if caller is None else caller.key_id,
         "run_id": run,
     }
     outcome = status or "not answered, as its caller had gone"

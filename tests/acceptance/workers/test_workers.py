@@ -286,12 +286,15 @@ def test_a_worker_is_paused_and_drained_from_elsewhere_and_no_step_is_lost_or_re
 
     wait_for(lambda: told() == [{"paused": ["tool"]}])
     longest = engine.start(one("obedient", inputs={"seconds": 6}))
-    runs = engine.start_many([(one("slow"), {}), (one("waits"), {})] * 4)
     engine.control.resume(worker_type="tool")
+    wait_for(lambda: "StepStarted" in kinds(engine, longest))
+    runs = engine.start_many([(one("slow"), {}), (one("waits"), {})] * 4)
     wait_for(lambda: any(engine.status(run) == "completed" for run in runs))
     [name] = engine.workers()
+    # Workers of other tests have written into the same log.
+    stopped_before = worker_log(server).count("stopping")
     [order] = engine.control.drain(worker_type="tool", reason="it moves")
-    wait_for(lambda: "stopping" in worker_log(server))
+    wait_for(lambda: worker_log(server).count("stopping") > stopped_before)
     # Whoever moves it tells it by a signal, too: the step that runs has its grace all the same.
     process.send_signal(signal.SIGTERM)
     assert process.wait(120) == 0
