@@ -292,6 +292,13 @@ def test_a_broker_that_celery_cannot_use_is_refused_before_anything_begins(
         ("rediss://127.0.0.1:1/two", "no number of a database"),
         ("redis://:secret/@h", "cannot be read"),
         ("redis://:1/secret@h", "cannot be read"),
+        (
+            "rediss://u:secret@127.0.0.1:1?ssl_cert_reqs=bogus",
+            "cannot be used: .*bogus",
+        ),
+        ("redis://u:secret@127.0.0.1:1?foo=bar", "can have no option 'foo'"),
+        ("redis+cluster://u:secret@127.0.0.1:1?foo=bar", "can have no option 'foo'"),
+        ("redis://u:secret@127.0.0.1:1?queue_class=x", "cannot be used: "),
     ],
 )
 def test_a_url_that_makes_no_sense_is_refused_without_its_password(
