@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from eventstore.errors import (
     EventStoreError,
     LockLost,
@@ -44,6 +46,17 @@ def translate(error: BaseException, where: str = "") -> EventStoreError:
     return EventStoreError(f"the server refused a command: {text}")
 
 
+def refused_option(error: BaseException) -> str:
+    """Return what the driver has against the options of a URL; empty for an error that is of a server."""
+    # What a server says is of a class below the driver's RedisError.
+    is_refusal = type(error).__name__ == "RedisError"
+    if not is_refusal and not isinstance(error, REFUSED_OPTIONS):
+        return ""
+    text = str(error)
+    _, _, option = text.partition("got an unexpected keyword argument ")
+    return f"it can have no option {option}" if option else text or repr(error)
+
+
 def _for_now(text: str, where: str) -> StoreUnavailable | None:
     """Return what a server says of itself that passes, None for anything else."""
     if text.startswith("BUSY "):
@@ -67,6 +80,9 @@ def _for_now(text: str, where: str) -> StoreUnavailable | None:
         return StoreUnavailable(where, "the slot is being moved")
     return None
 
+
+REFUSED_OPTIONS: Final = (ValueError, TypeError, AttributeError)
+"""What the driver makes of options of a URL that it has not, or whose values are of another type."""
 
 _UNREACHABLE = frozenset(
     {

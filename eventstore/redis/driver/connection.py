@@ -17,7 +17,7 @@ from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-from eventstore.driver_errors import translate
+from eventstore.driver_errors import REFUSED_OPTIONS, refused_option, translate
 from eventstore.errors import (
     InvalidRequest,
     StoreBusy,
@@ -293,30 +293,15 @@ def connect(
                 lambda: tuple(_single(url, kind) for kind in kinds), where, **shared
             )
         _greet(connection)
-    except (*DRIVER_ERRORS, *_REFUSED_OPTIONS) as error:
+    except (*DRIVER_ERRORS, *REFUSED_OPTIONS) as error:
         # Where no node of a cluster could be asked, what the last one had against it says more.
         is_of_cluster = isinstance(error, RedisClusterException)
         cause = (error.__cause__ if is_of_cluster else None) or error
-        if _is_of_an_option(cause):
-            reason = masked(_reason(cause), url)
+        reason = masked(refused_option(cause), url)
+        if reason:
             raise InvalidRequest(f"the URL {where} cannot be used: {reason}") from None
         raise translate(cause, where) from _unless_telling(error)
     return connection
-
-
-_REFUSED_OPTIONS: Final = (ValueError, TypeError, AttributeError)
-"""What the driver makes of options of a URL that it has not, or whose values are of another type."""
-
-
-def _is_of_an_option(error: BaseException) -> bool:
-    """Tell whether the driver has refused a URL; what a server says is of a class below its RedisError."""
-    return type(error) is RedisError or isinstance(error, _REFUSED_OPTIONS)
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error)
-    _, _, option = text.partition("got an unexpected keyword argument ")
-    return f"it can have no option {option}" if option else text
 
 
 def _unless_telling(error: BaseException) -> BaseException | None:
