@@ -59,6 +59,10 @@ def asked_for(replies: Sequence[Any]) -> list[bool]:
     return [reply == 1 for reply in replies]
 
 
+_BEHIND_HEAD: Final = "equal or smaller than the target stream top item"
+"""What a server says of an event whose version the stream of its run has already, see lua/commit.lua."""
+
+
 class RedisRunCommits(RedisRunReads):
     """Commits of runs; every call is one round trip unless it says otherwise."""
 
@@ -82,7 +86,10 @@ class RedisRunCommits(RedisRunReads):
     ) -> PipelineReplies:
         """Carry out commits in one pipeline: recording, storing what they refer to and ringing are one round trip."""
         pipeline = self._pipeline(commits, definitions)
-        replies = self.call([*pipeline.calls, *self.ring_calls(wakeups)])
+        try:
+            replies = self.call([*pipeline.calls, *self.ring_calls(wakeups)])
+        except EventStoreError as error:
+            raise self._refusal([c.run for c in commits], error) from error.__cause__
         answers: dict[int, Committed | EventStoreError] = {}
         for group, end in pipeline.groups:
             answers.update(self._answers_to(group, commits, replies[end]))
@@ -150,7 +157,9 @@ class RedisRunCommits(RedisRunReads):
     ) -> dict[int, Committed | EventStoreError]:
         """Read the reply to commits that shared a call."""
         return {
-            index: translate(answer, self.connection.where)
+            index: self._refusal(
+                [commits[index].run], translate(answer, self.connection.where)
+            )
             if isinstance(answer, Exception)
             else self.committed(commits[index], answer)
             for index, answer in zip(group.indexes, reply[ANSWERS], strict=True)
@@ -167,14 +176,32 @@ class RedisRunCommits(RedisRunReads):
 
         Those that were carried out before that are found by their ids.
         """
-        if len(group.indexes) == 1 or isinstance(error, StoreUnavailable):
+        if isinstance(error, StoreUnavailable):
             return dict.fromkeys(group.indexes, error)
+        if len(group.indexes) == 1:
+            [index] = group.indexes
+            return {index: self._refusal([commits[index].run], error)}
         alone: dict[int, Committed | EventStoreError] = {}
         for index in group.indexes:
             # What they refer to may have been refused with them: a server that was full has room by now, perhaps.
             offered = self.offer([commits[index]], definitions=definitions)
             alone[index] = offered.commits[0]
         return alone
+
+    def _refusal(self, runs: Sequence[str], error: EventStoreError) -> EventStoreError:
+        """Return why commits were refused; where events stand behind the head of a run, that is said of them."""
+        if _BEHIND_HEAD not in str(error):
+            return error
+        for run in runs:
+            newest = (b"XREVRANGE", self.keys.stream(run), b"+", b"-", b"COUNT", 1)
+            try:
+                self.recorded(run, self.connection.command(*newest))
+            except EventStoreError as reason:
+                return reason
+        return EventStoreError(
+            f"there are events that no commit names: {', '.join(runs)}",
+            remedy="have `openagents doctor --repair` look at them",
+        )
 
     def ring_calls(self, wakeups: Sequence[WakeUp]) -> list[ScriptCall]:
         """Build the calls of wake-ups; each replies 1 when nobody has heard it."""

@@ -104,6 +104,20 @@ def test_who_looks_at_the_run_is_told(
         assert f"event {version} of {run} cannot be read: " in done.stderr
 
 
+def test_who_has_read_the_run_before_is_told_when_he_sends_it_something(
+    engine: Engine,
+) -> None:
+    run = engine.start(DOCUMENT)
+    # Read by this engine before the event is written, so what it sends is not read anew.
+    session = engine.core.sessions.load(run)
+    version = write(engine, run, ODD["no JSON"])
+    engine.core.sessions.put(session)
+    with pytest.raises(
+        EventUnreadable, match=f"event {version} of {run} cannot be read: "
+    ):
+        engine.pause(run)
+
+
 @pytest.mark.parametrize(
     "fields", [{"d": b"{"}, {"n": b"x"}], ids=["no JSON", "no position"]
 )
