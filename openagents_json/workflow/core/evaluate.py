@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from openagents_json.workflow.types import Json
 
 LONGEST_KEY: Final = 200
 """Of a longer fairness key its hash is the key: stores name sets after keys."""
+
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+"""Half of a character: scripts of a server read no text with one, so its hash stands for such a key, too."""
 
 
 def truth(value: Json) -> bool:
@@ -92,7 +96,7 @@ def step_share(step: StepPlan, scope: Scope) -> tuple[Json, ...]:
     if step.fairness is None:
         return ()
     key = render(value_of(step.fairness.key, scope))
-    if len(key) > LONGEST_KEY:
+    if len(key) > LONGEST_KEY or _SURROGATE.search(key):
         key = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     return (key, step.fairness.weight) if key else ()
 

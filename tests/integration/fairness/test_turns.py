@@ -204,3 +204,14 @@ def test_a_weight_is_said_while_steps_wait_and_is_on_record_with_its_reason(
         engine.fairness.weigh("a", None)
         weights.heed(engine.core.directory.orders.in_force())
         assert read(store.keys.weights(where)) == {}
+
+
+@pytest.mark.parametrize(
+    "customer", ["", "|", "a:b|c", "k" * 5000, "\u00e4\n\x00", "\ud800", "\U0001f600"]
+)
+@pytest.mark.parametrize("server", ["valkey"], indirect=True)
+def test_any_text_may_be_a_key(server: Server, customer: str) -> None:
+    with Engine.connect(
+        server.url, prefix=server.prefix(), components=worker_parts(), workers=1
+    ) as engine:
+        assert engine.run(document(2), {"customer": customer}).status == "completed"
