@@ -200,7 +200,7 @@ class RedisRunCommits(RedisRunReads):
                 return reason
         return EventStoreError(
             f"there are events that no commit names: {', '.join(runs)}",
-            remedy="have `openagents doctor --repair` look at them",
+            remedy="the repair of the doctor looks at them",
         )
 
     def ring_calls(self, wakeups: Sequence[WakeUp]) -> list[ScriptCall]:

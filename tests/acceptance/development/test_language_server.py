@@ -395,6 +395,7 @@ def test_components_are_loaded_again_when_their_files_change(
         editor.wait(lambda: uri in editor.diagnostics)
         return [x["code"] for x in editor.diagnostics.pop(uri)]
 
+    editor.wait(lambda: bool(editor.watched))
     assert editor.watched == ["workspace/didChangeWatchedFiles"]
     editor.open(uri, CALL)
     assert codes() == ["unknown_component"]
