@@ -13,6 +13,7 @@ from celery import Celery
 from kombu import Queue
 
 from executor.celery.broker import broker_of
+from openagents_json.workflow.component_spec import USUAL_TYPES
 
 TASK = "openagents.drain"
 
@@ -22,9 +23,7 @@ def celery_queue(prefix: str, queue: str) -> str:
     return f"openagents.{prefix}.{queue}"
 
 
-def make_app(
-    broker: str, prefix: str, queues: Sequence[str] = ("agent", "tool", "asset")
-) -> Celery:
+def make_app(broker: str, prefix: str, queues: Sequence[str] = USUAL_TYPES) -> Celery:
     """Make the app; nothing is connected yet."""
     address = broker_of(broker)
     app = Celery("openagents", broker=address.url, set_as_current=False)

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from eventstore.redis.coordination.members import Directory
 from executor.worker.abilities import type_of
+from openagents_json.workflow.component_spec import USUAL_TYPES
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,25 @@ class StopSignal(Protocol):
     def is_set(self) -> bool:
         """Tell whether it has to."""
         ...
+
+
+def known_types(
+    directory: Directory, in_force: Mapping[str, Mapping[str, Any]]
+) -> set[str]:
+    """Return the usual worker types, those that a worker has served lately, and those that were told something.
+
+    Lately is within an hour, as what waits where all workers have gone is what people look for.
+
+    Raises StoreUnavailable.
+    """
+    return {*USUAL_TYPES, *directory.served_lately(), *_told_types(in_force)}
+
+
+def _told_types(in_force: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for order in in_force:
+        kind, _, name = order.partition(" ")[2].partition(":")
+        if kind == "type":
+            yield name
 
 
 class KeyWeights:

@@ -33,6 +33,7 @@ from executor.wakeup import Waker
 from executor.worker.abilities import Abilities, type_of
 from executor.worker.orders import OrderBook
 from executor.worker.watchdog import Watchdog
+from openagents_json.workflow.component_spec import USUAL_TYPES
 from openagents_json.workflow.core import commands as cmd
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class WorkSettings:
     a time at most, for those for which that is not `batch`. `limits` are what steps may take.
     """
 
-    queues: tuple[str, ...] = ("agent", "tool", "asset")
+    queues: tuple[str, ...] = USUAL_TYPES
     concurrency: int = 4
     lease_ms: int = 10_000
     async_limit: int = 1000

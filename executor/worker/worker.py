@@ -88,12 +88,14 @@ class Worker:
     def start(self, *, lanes: bool = True, relay: bool = True) -> None:
         """Announce the components, join the members, begin to beat and to relay, and open the asynchronous lanes."""
         self._announce(list(self._components.published().values()))
+        # The first of the services greets the store: where that is away, nothing is left that runs, and a start that is
+        # tried again begins each thread once.
+        for service in self._services if relay else ():
+            service.start()
         self.runtime.keeper.when_overdue(Overdue(self._late, self._stuck))
         self.runtime.keeper.start()
         self._instances.start()
         if relay:
-            for service in self._services:
-                service.start()
             self._relay.start()
         self._background = relay
         for queue in self.runtime.settings.queues if lanes else ():

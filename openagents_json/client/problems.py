@@ -26,7 +26,7 @@ ERROR_MODULES: Final = (
     "openagents_json.engine.webhooks.errors",
     "openagents_json.engine.worker_types.errors",
     # These declare errors, and import nothing of the server.
-    "openagents_json.server.earlier.errors",
+    "openagents_json.server.legacy.errors",
     "openagents_json.server.errors",
     "openagents_json.server.oidc.errors",
     "openagents_json.workflow.errors",

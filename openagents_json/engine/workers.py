@@ -26,6 +26,7 @@ from openagents_json.engine.worker_types.settle import (
     pool_of,
     worker_settings,
 )
+from openagents_json.workflow.component_spec import USUAL_TYPES
 
 
 def run_worker(
@@ -160,5 +161,5 @@ def _served(named: str, registry: Registry) -> tuple[str, ...]:
     """Return the worker types to serve: those that are named and no others, or else all that there are."""
     chosen = {name for part in named.split(",") if (name := part.strip())}
     if not chosen:
-        chosen = {"agent", "tool", "asset", *(spec.queue for spec in registry.specs())}
+        chosen = {*USUAL_TYPES, *(spec.queue for spec in registry.specs())}
     return tuple(sorted(chosen))

@@ -12,8 +12,6 @@ from fastapi import APIRouter, FastAPI
 from openagents_json.engine import Engine
 from openagents_json.engine.diagnosis.progress import progress_of
 from openagents_json.engine.telemetry.prometheus import PrometheusTelemetry
-from openagents_json.server.earlier import jobs, system
-from openagents_json.server.earlier import workflows as documents
 from openagents_json.server.execution import (
     api_keys,
     audit,
@@ -34,6 +32,8 @@ from openagents_json.server.http.bodies import BoundedBodies
 from openagents_json.server.http.known_keys import KnownKeys
 from openagents_json.server.http.problems import ProblemDetails, add_problems
 from openagents_json.server.http.security_headers import SecurityHeaders
+from openagents_json.server.legacy import jobs, system
+from openagents_json.server.legacy import workflows as documents
 from openagents_json.server.observing import health, metrics
 from openagents_json.server.observing.kept_progress import KeptProgress
 from openagents_json.server.observing.metrics import CountedRequests
@@ -67,7 +67,7 @@ ROUTERS: Final[Mapping[Service, Sequence[APIRouter]]] = {
     "execution": _EXECUTION,
     "registry": _REGISTRY,
 }
-_EARLIER: Final[Mapping[Service, Sequence[APIRouter]]] = {
+_LEGACY: Final[Mapping[Service, Sequence[APIRouter]]] = {
     "all": (jobs.router, documents.router, system.router),
     "execution": (jobs.router, system.router),
     "registry": (documents.router, system.router),
@@ -160,7 +160,7 @@ def _app(service: Service) -> FastAPI:
     )
     for router in ROUTERS[service]:
         app.include_router(router, prefix="/v1", responses={"default": PROBLEM})
-    for router in _EARLIER[service]:
+    for router in _LEGACY[service]:
         app.include_router(router, prefix="/api", responses={"default": PROBLEM})
     if service != "registry":
         app.include_router(inbound.router)

@@ -11,6 +11,9 @@ from openagents_json.workflow.types import Json
 DEFAULT_QUEUE: Final = "tool"
 """The worker type of components that say none."""
 
+USUAL_TYPES: Final = ("agent", "asset", "tool")
+"""The worker types that there are without any worker: components have that of their kind."""
+
 EFFECTS: Final = ("pure", "idempotent", "at_most_once", "compensable", "irreversible")
 """What may be done with a component, and with a step; the reference says what each means."""
 

@@ -48,7 +48,7 @@ that [commands print with `--json`](json-output.md).
 """
 
 
-_EARLIER = """## The paths of 0.1.4
+_LEGACY = """## The paths of 0.1.4
 
 Programs that call 0.1.4 find its paths and its fields here ([what is
 different](../how-to/come-from-0-1-4.md#over-http)). New programs take those above.
@@ -73,7 +73,7 @@ def page() -> str:
                     for method, operation in methods.items()
                 ]
         parts.append("\n")
-    parts.append(_EARLIER)
+    parts.append(_LEGACY)
     for path, methods in document("all")["paths"].items():
         if path.startswith("/api/"):
             parts += [

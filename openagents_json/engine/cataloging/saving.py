@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from eventstore import codec
 from openagents_json.catalog.errors import UnknownWorkflow, VersionExists
 from openagents_json.workflow.versions import in_order
 
@@ -46,7 +47,7 @@ def _newest(engine: Engine, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return {**one, "version": FIRST} == {**other, "version": FIRST}
+    return codec.same({**one, "version": FIRST}, {**other, "version": FIRST})
 
 
 def _version(newest: Mapping[str, Any], asked: Any) -> Any:

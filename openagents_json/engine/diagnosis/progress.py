@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from eventstore.errors import StoreUnavailable
 from eventstore.redis.upkeep.overdue import overdue_ms
+from executor.worker.orders import known_types
 from openagents_json.engine.components import queues_of
 from openagents_json.engine.facade import Engine
 from openagents_json.engine.worker_types.backlog import load_by_queue
@@ -23,8 +25,6 @@ to none needs its time to begin.
 FAR_BEHIND: Final = 50_000
 """So many events a view may be behind its log: whoever reads it next brings them in, and is patient for 10 s."""
 
-USUAL_TYPES: Final = ("agent", "asset", "tool")
-
 
 @dataclass(frozen=True, slots=True)
 class ProgressCheck:
@@ -35,15 +35,17 @@ class ProgressCheck:
     detail: str = ""
 
 
-def progress_of(engine: Engine) -> tuple[ProgressCheck, ...]:
-    """Look at the progress of a store, in a few round trips.
+def progress_of(
+    engine: Engine, *, far_behind: int = FAR_BEHIND
+) -> tuple[ProgressCheck, ...]:
+    """Look at the progress of a store, in a few round trips; a view may be `far_behind` the log, and no more.
 
     Raises StoreUnavailable.
     """
     return (
         _checked("due", _overdue, engine),
         _checked("workers", _unserved, engine),
-        _checked("views", _behind, engine),
+        _checked("views", partial(_behind, far_behind), engine),
     )
 
 
@@ -68,13 +70,14 @@ def _overdue(engine: Engine) -> str:
 def _unserved(engine: Engine) -> str:
     """Say in how many worker types steps wait for long that nobody alive takes.
 
-    A type is known that is usual, that this program has components of, or that a process of the last hour has served.
+    Looked at are those types that are known, and those that this program has components of.
     """
-    alive = engine.core.directory.workers().values()
+    directory = engine.core.directory
+    alive = directory.workers().values()
     served = {queue for info in alive for queue in info["queues"]}
-    lately = engine.core.directory.served_lately()
-    types = {*USUAL_TYPES, *queues_of(engine.registry), *lately} - served
-    loads = load_by_queue(engine, sorted(types)).values()
+    types = known_types(directory, directory.orders.in_force())
+    types.update(queues_of(engine.registry))
+    loads = load_by_queue(engine, sorted(types - served)).values()
     waiting = [load for load in loads if load.backlog and load.oldest_ms > LATE_MS]
     if not waiting:
         return ""
@@ -82,10 +85,10 @@ def _unserved(engine: Engine) -> str:
     return f"no live worker serves {len(waiting)} worker type(s) in which {steps} step(s) wait"
 
 
-def _behind(engine: Engine) -> str:
+def _behind(far_behind: int, engine: Engine) -> str:
     stands = engine.projections.status()
     still = sum(bool(status.trouble) for status in stands)
     if still:
         return f"{still} view(s) stand still: `openagents doctor` says why"
     lag = max((status.lag for status in stands), default=0)
-    return f"a view is {lag} events behind" if lag > FAR_BEHIND else ""
+    return f"a view is {lag} events behind" if lag > far_behind else ""

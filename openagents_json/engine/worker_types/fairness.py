@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from eventstore.errors import InvalidRequest
 from eventstore.redis.upkeep.key_backlog import waiting_keys
 from executor.worker.abilities import all_queues, type_of
-from executor.worker.orders import WEIGHT, to_key, weights_in
-from executor.worker.runtime import WorkSettings
+from executor.worker.orders import WEIGHT, known_types, to_key, weights_in
 from openagents_json.engine.worker_types.control import WorkerControl, WorkerOrder
 
 if TYPE_CHECKING:
@@ -51,11 +50,9 @@ class KeyShares:
         Of each queue in each partition, the next `limit` keys in turn are looked at. Raises StoreUnavailable.
         """
         directory = self._core.directory
-        overrides = weights_in(directory.orders.in_force())
-        served = {
-            queue for info in directory.workers().values() for queue in info["queues"]
-        }
-        queues = all_queues(sorted({*WorkSettings().queues, *served}))
+        told = directory.orders.in_force()
+        overrides = weights_in(told)
+        queues = all_queues(sorted(known_types(directory, told)))
         shares: dict[tuple[str, str], KeyShare] = {}
         for line in waiting_keys(self._core.store, queues, limit):
             name = type_of(line.queue), line.key

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from eventstore.redis.upkeep.backlog import backlogs
 from executor.worker.abilities import ASYNC, all_queues
-from executor.worker.orders import CONCURRENCY, PAUSE, to_type
+from executor.worker.orders import CONCURRENCY, PAUSE, known_types, to_type
 
 if TYPE_CHECKING:
     from eventstore.redis.coordination.worker_orders import InForce
     from openagents_json.engine.facade import Engine
-
-USUAL: Final = ("agent", "asset", "tool")
-"""The worker types of components that name none: their queues are there without any worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +36,13 @@ class Queue:
 
 
 def queues_of(engine: Engine) -> list[Queue]:
-    """Return the usual queues, and those that a worker took from lately or that were told something, by their names.
+    """Return the queues that are known, see `known_types`, by their names.
 
     Raises StoreUnavailable.
     """
     directory = engine.core.directory
     told = directory.orders.in_force()
-    # Also those whose workers have all gone: what waits there is what people look for.
-    names = {*USUAL, *directory.served_lately(), *_told_types(told)}
-    return _queues(engine, sorted(names), told)
+    return _queues(engine, sorted(known_types(directory, told)), told)
 
 
 def queue_of(engine: Engine, name: str) -> Queue:
@@ -63,13 +58,6 @@ def _queues(engine: Engine, names: Sequence[str], told: InForce) -> list[Queue]:
     workers = engine.core.directory.workers()
     waiting = backlogs(engine.core.store, all_queues(names))
     return [_queue(name, workers, told, waiting) for name in names]
-
-
-def _told_types(told: InForce) -> Iterator[str]:
-    for order in told:
-        kind, _, name = order.partition(" ")[2].partition(":")
-        if kind == "type":
-            yield name
 
 
 def _queue(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from jinja2.lexer import float_re, integer_re
@@ -79,6 +80,12 @@ def odd_names(steps: Iterable[str]) -> frozenset[str]:
     )
 
 
+@lru_cache(maxsize=16)
+def _odd_inputs(inputs: frozenset[str]) -> frozenset[str]:
+    """Return those inputs of a document; all of its expressions ask, one after the other."""
+    return odd_names(inputs)
+
+
 _WORDS_AND_TEXTS: Final = re.compile(
     r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
     r"|(?<![\w.-])(?:(steps|inputs?)\.)?([A-Za-z0-9_][A-Za-z0-9_-]*)"
@@ -92,7 +99,7 @@ def alias(text: str, names: Names) -> tuple[str, dict[str, str]]:
     A step may be called as an operator or a number: then it is the step only where a member of it is asked for.
     """
     aliases: dict[str, str] = {}
-    odd_inputs = odd_names(names.inputs) if "input" in text else frozenset()
+    odd_inputs = _odd_inputs(names.inputs) if "input" in text else frozenset()
     if not names.odd and not odd_inputs:
         return text, aliases
     members = {"steps": names.odd, "input": odd_inputs, "inputs": odd_inputs}

@@ -10,7 +10,6 @@ from httpx import Client
 from eventstore.redis.driver.scripts import PlainCall
 from openagents_json.engine import Engine
 from openagents_json.engine.components import load_components
-from openagents_json.engine.diagnosis import progress
 from openagents_json.engine.diagnosis.progress import progress_of
 from tests.acceptance.processes import COMMAND, COMPONENTS
 from tests.acceptance.services.test_serving import serving
@@ -83,15 +82,12 @@ def test_who_is_ready_says_that_nobody_works_and_stays_in_its_balancer(
                 worker.wait()
 
 
-def test_a_view_that_is_far_behind_is_told(
-    valkey: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_view_that_is_far_behind_is_told(valkey: Server) -> None:
     with Engine.connect(
         valkey.url, prefix=valkey.prefix(), components=[], partitions=1
     ) as engine:
         engine.start(SLEEPING)
-        monkeypatch.setattr(progress, "FAR_BEHIND", 0)
-        assert not progress_of(engine)[2].ok
+        assert not progress_of(engine, far_behind=0)[2].ok
         for name in engine.projections.names():
             engine.projections.current(name)
-        assert progress_of(engine)[2].ok
+        assert progress_of(engine, far_behind=0)[2].ok

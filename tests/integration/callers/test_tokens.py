@@ -165,6 +165,7 @@ def test_what_is_no_token_of_the_issuer_for_us_is_told_and_refused(
         signed({name: good[name] for name in good if name != "exp"}): "has not all of",
         signed({name: good[name] for name in good if name != "sub"}): "has not all of",
         signed({**good, "sub": "a\nb"}): "cannot be written",
+        signed({**good, "exp": float("inf")}): "no signed JSON web token",
         signed(good, key=STRANGER): "not that of its issuer",
         signed(good, algorithm="RS512"): "algorithm",
         signed(good, key=public, algorithm="HS256"): "algorithm",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import pytest
 
+from eventstore.errors import StoreUnavailable
 from eventstore.redis.driver.scripts import PlainCall
 from eventstore.run_model import DueMember
 from executor.coordination.schedules import SLICE
 from executor.worker.backlog import Backlog
 from executor.worker.relay import AT_ONCE, Relay
 from executor.worker.runtime import WorkSettings
+from executor.worker.worker import Worker
 from openagents_json import Registry
 from openagents_json.engine import Engine, Schedule
 from openagents_json.engine.wiring.worker import build_worker
@@ -167,3 +170,41 @@ def test_each_kind_and_each_run_has_its_turn() -> None:
     while backlog:
         taken.append(backlog.take().member)
     assert taken == ["g|a|1", "s|nightly", "g|b|1", "g|a|2", "g|b|2"]
+
+
+class AwayOnce:
+    """A service that greets the store, which is away the first time."""
+
+    def __init__(self) -> None:
+        self._errors = [StoreUnavailable("here", "away")]
+
+    def start(self) -> None:
+        if self._errors:
+            raise self._errors.pop()
+
+    def stop(self) -> None:
+        """End."""
+
+
+def threads_of_keepers() -> list[str]:
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name == "openagents-keeper"]
+
+
+def test_a_worker_that_begins_again_begins_each_thread_once(engine: Engine) -> None:
+    built = build_worker(engine.core, Registry(), WorkSettings(queues=()))
+    worker = Worker(
+        built.runtime,
+        built._execution,
+        built._relay,
+        [AwayOnce()],
+        Registry(),
+        lambda _: None,
+    )
+    before = threads_of_keepers()
+    with pytest.raises(StoreUnavailable):
+        worker.start()
+    assert threads_of_keepers() == before
+    worker.start()
+    assert threads_of_keepers() == [*before, "openagents-keeper"]
+    worker.stop(0)

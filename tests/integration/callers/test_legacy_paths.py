@@ -62,6 +62,23 @@ def test_a_workflow_is_registered_and_found_by_tag_and_version(api: Client) -> N
     assert api.get("/api/workflows/nothing").status_code == 404
 
 
+@pytest.mark.parametrize("tags", [5, "polite", {"polite": 1}, None])
+def test_tags_that_are_no_list_are_none(api: Client, tags: Any) -> None:
+    document = {**GREETING, "id": "tagged", "metadata": {"tags": tags}}
+    assert api.put("/api/workflows/tagged", json=document).status_code == 200
+    answer = api.get("/api/workflows", params={"tag": "polite"})
+    assert answer.status_code == 200
+    assert "tagged" not in [each["id"] for each in answer.json()]
+
+
+def test_true_in_the_place_of_1_is_another_document(api: Client) -> None:
+    one = {**GREETING, "id": "numbered", "metadata": {"is": 1}}
+    for value, version_then in ((1, "1.0.0"), (True, "1.0.1"), (1.0, "1.0.2")):
+        document = {**one, "metadata": {"is": value}}
+        saved = api.put("/api/workflows/numbered", json=document)
+        assert saved.json()["version"] == version_then
+
+
 def test_what_is_saved_is_the_newest_and_changes_no_version(api: Client) -> None:
     document = {**GREETING, "id": "saved"}
     path = "/api/workflows/saved"

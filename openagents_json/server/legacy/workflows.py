@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from openagents_json.engine import Engine, InvalidArgument, Problem, UnknownWorkflow
 from openagents_json.engine.cataloging.saving import save
-from openagents_json.server.earlier.picture import Visualization, visualization
 from openagents_json.server.http.access import AsDeveloper, AsViewer
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import only_reads
 from openagents_json.server.http.replies import Reply
+from openagents_json.server.legacy.picture import Visualization, visualization
 
 router = APIRouter(route_class=StrictRoute, tags=["0.1.4"])
 
@@ -25,7 +25,7 @@ _CONNECTION: Final = re.compile(r"^connections/(\d+)")
 Version = Annotated[str, Query(max_length=256, description="A version, or a range.")]
 
 
-class EarlierWorkflow(BaseModel):
+class LegacyWorkflow(BaseModel):
     """A document, with what it leaves out."""
 
     model_config = ConfigDict(extra="allow")
@@ -78,7 +78,7 @@ class Validation(BaseModel):
 @router.get(
     "/workflows",
     operation_id="listWorkflowDocuments",
-    response_model=list[EarlierWorkflow],
+    response_model=list[LegacyWorkflow],
 )
 def list_documents(
     engine: AsViewer, tag: str | None = None, category: str | None = None
@@ -93,7 +93,7 @@ def list_documents(
     "/workflows",
     status_code=201,
     operation_id="registerWorkflow",
-    response_model=EarlierWorkflow,
+    response_model=LegacyWorkflow,
 )
 def register(document: dict[str, Any], engine: AsDeveloper) -> Response:
     """Publish a document under its id and version; another one under the same is a 409."""
@@ -127,7 +127,7 @@ def visualize(workflow: str, engine: AsViewer) -> Response:
 @router.get(
     "/workflows/{workflow}",
     operation_id="getWorkflow",
-    response_model=EarlierWorkflow,
+    response_model=LegacyWorkflow,
 )
 def get_workflow(workflow: str, engine: AsViewer, version: Version = "") -> Response:
     """Return a workflow: its newest version, or the one that is asked for."""
@@ -137,7 +137,7 @@ def get_workflow(workflow: str, engine: AsViewer, version: Version = "") -> Resp
 @router.put(
     "/workflows/{workflow}",
     operation_id="saveWorkflow",
-    response_model=EarlierWorkflow,
+    response_model=LegacyWorkflow,
 )
 def save_workflow(
     workflow: str, document: dict[str, Any], engine: AsDeveloper
@@ -192,7 +192,8 @@ def _published_as(engine: Engine, workflow: str, version: str) -> list[str]:
 
 def _has(document: Mapping[str, Any], tag: str | None, category: str | None) -> bool:
     metadata = document.get("metadata") or {}
-    has_tag = tag is None or tag in (metadata.get("tags") or ())
+    tags = metadata.get("tags")  # of any type: the format says nothing of metadata
+    has_tag = tag is None or (isinstance(tags, list) and tag in tags)
     return has_tag and category in (None, metadata.get("category"))
 
 

@@ -13,13 +13,13 @@ router = APIRouter(tags=["0.1.4"])
 NAME: Final = "OpenAgents JSON"
 
 
-class EarlierHealth(BaseModel):
+class LegacyHealth(BaseModel):
     """That the process answers."""
 
     status: str
 
 
-class EarlierVersion(BaseModel):
+class LegacyVersion(BaseModel):
     """The version of the program."""
 
     version: str
@@ -27,12 +27,12 @@ class EarlierVersion(BaseModel):
 
 
 @router.get("/health", operation_id="health")
-async def health() -> EarlierHealth:
+async def health() -> LegacyHealth:
     """Say that the process answers, as `/live` does."""
-    return EarlierHealth(status="ok")
+    return LegacyHealth(status="ok")
 
 
 @router.get("/version", operation_id="version")
-async def get_version() -> EarlierVersion:
+async def get_version() -> LegacyVersion:
     """Return the version of the program."""
-    return EarlierVersion(version=version("openagents-json"), app_name=NAME)
+    return LegacyVersion(version=version("openagents-json"), app_name=NAME)

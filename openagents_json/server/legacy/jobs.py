@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from openagents_json.engine import Engine, RunInfo, WorkflowReference
 from openagents_json.engine.cataloging.catalog import CatalogFilter, CatalogRow
-from openagents_json.server.earlier.errors import AgentNotFound, JobWithoutResults
 from openagents_json.server.http.access import AsOperator, AsViewer
 from openagents_json.server.http.bodies import StrictRoute
 from openagents_json.server.http.idempotency import (
@@ -21,6 +20,7 @@ from openagents_json.server.http.idempotency import (
 )
 from openagents_json.server.http.replies import Reply
 from openagents_json.server.http.values import Body
+from openagents_json.server.legacy.errors import AgentNotFound, JobWithoutResults
 
 router = APIRouter(route_class=StrictRoute, tags=["0.1.4"])
 
@@ -42,7 +42,7 @@ class JobRequest(Body):
     inputs: dict[str, Any] = Field(default={})
 
 
-class EarlierJob(BaseModel):
+class LegacyJob(BaseModel):
     """A job; `status`, which is `state` too, is in capitals, and `outputs` are there when it is COMPLETED."""
 
     id: str
@@ -55,7 +55,7 @@ class EarlierJob(BaseModel):
     error: dict[str, Any] | None
 
 
-class EarlierAgent(BaseModel):
+class LegacyAgent(BaseModel):
     """An agent with the names of its capabilities."""
 
     name: str
@@ -64,7 +64,7 @@ class EarlierAgent(BaseModel):
 
 
 @router.post(
-    "/jobs", status_code=201, operation_id="createJob", response_model=EarlierJob
+    "/jobs", status_code=201, operation_id="createJob", response_model=LegacyJob
 )
 @answers_repeats_itself
 def create_job(
@@ -78,16 +78,14 @@ def create_job(
     return Reply({**_job(engine.state(run)), **_AS_CREATED}, 201, replayed)
 
 
-@router.get(
-    "/jobs/{run}/status", operation_id="getJobStatus", response_model=EarlierJob
-)
+@router.get("/jobs/{run}/status", operation_id="getJobStatus", response_model=LegacyJob)
 def get_status(run: str, engine: AsViewer) -> Response:
     """Return how a job stands."""
     return Reply(_job(engine.state(run)))
 
 
 @router.get(
-    "/jobs/{run}/results", operation_id="getJobResults", response_model=EarlierJob
+    "/jobs/{run}/results", operation_id="getJobResults", response_model=LegacyJob
 )
 def get_results(run: str, engine: AsViewer) -> Response:
     """Return a completed job with its outputs; of one that is not completed, there are none (400)."""
@@ -97,13 +95,13 @@ def get_results(run: str, engine: AsViewer) -> Response:
     return Reply(_job(info))
 
 
-@router.get("/agents", operation_id="listAgents", response_model=list[EarlierAgent])
+@router.get("/agents", operation_id="listAgents", response_model=list[LegacyAgent])
 def list_agents(engine: AsViewer) -> Response:
     """List the agents of the catalog."""
     return Reply(_agents(_rows(engine, CatalogFilter(type="agent"))))
 
 
-@router.get("/agents/{name}", operation_id="getAgent", response_model=EarlierAgent)
+@router.get("/agents/{name}", operation_id="getAgent", response_model=LegacyAgent)
 def get_agent(name: str, engine: AsViewer) -> Response:
     """Return an agent."""
     for agent in _agents(_rows(engine, CatalogFilter(type="agent", agent=name))):
